@@ -1,0 +1,1 @@
+//! The base images we know, from `images/*.yaml`.

@@ -1,0 +1,69 @@
+//! What jobs tell the face. Libraries emit; only `ui` prints.
+
+use serde::Serialize;
+
+/// Unit a progress figure counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things (files, nodes, edits).
+    Items,
+}
+
+/// One thing that happened. Serialised as is for `--json`, one object a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A step began. `step` is a stable identifier, `title` is for people.
+    Started {
+        /// Stable identifier (`download`, `decompress`, `edit`, `emit`).
+        step: &'static str,
+        /// "Downloading raspios-lite-arm64-bookworm"
+        title: String,
+        /// Amount of work, where it is known.
+        total: Option<u64>,
+        /// What `total` and `done` count.
+        unit: Unit,
+    },
+    /// A running step got this far.
+    Progress {
+        /// The step's identifier.
+        step: &'static str,
+        /// Work done so far, never decreasing within a step.
+        done: u64,
+    },
+    /// A step ended well.
+    Finished {
+        /// The step's identifier.
+        step: &'static str,
+        /// What it came to ("verified, sha256 62d025b9…").
+        detail: String,
+    },
+    /// Something the user should read but that does not stop the work.
+    Warning {
+        /// Plain sentence without a trailing period.
+        message: String,
+    },
+    /// Detail for `-v`.
+    Note {
+        /// Plain sentence without a trailing period.
+        message: String,
+    },
+}
+
+/// Receives events; implementations decide how they look.
+pub trait Sink: Send + Sync {
+    /// Takes one event. Must be cheap: it is called from inner loops.
+    fn emit(&self, event: Event);
+}
+
+/// Drops everything: for library users and tests that do not watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Sink for Silent {
+    fn emit(&self, _: Event) {}
+}

@@ -1,0 +1,1 @@
+//! Downloads: resume, retry, verify, cache, and decompression to a base image.

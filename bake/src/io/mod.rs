@@ -1,0 +1,1 @@
+//! Stream adapters: decompress, hash, limit, page cache, fault injection.

@@ -1,0 +1,1 @@
+//! Jobs wire the steps of a verb, emit events and clean up.

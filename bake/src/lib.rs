@@ -1,0 +1,35 @@
+//! `bake` turns a Raspberry Pi OS or Ubuntu image into a K3s node, inside the image file.
+//!
+//! The rooms, top to bottom; imports only point down (`tests/layers.rs` holds them to it):
+//!
+//! | layer | rooms |
+//! |---|---|
+//! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
+//! | 4 jobs | [`job`] wires the steps of a verb |
+//! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
+//! | 2 mechanism | [`fetch`], [`disk`], [`fs`], [`emit`] |
+//! | 1 plumbing | [`store`], [`io`], [`sys`] |
+//! | 0 words | [`event`], [`error`], [`units`] |
+
+pub mod cli;
+pub mod ui;
+
+pub mod job;
+
+pub mod catalogue;
+pub mod profile;
+pub mod provenance;
+pub mod recipe;
+
+pub mod disk;
+pub mod emit;
+pub mod fetch;
+pub mod fs;
+
+pub mod io;
+pub mod store;
+pub mod sys;
+
+pub mod error;
+pub mod event;
+pub mod units;

@@ -1,0 +1,1 @@
+//! What went into an image, and the record of it inside the image.

@@ -1,0 +1,1 @@
+//! The only room that may contain `unsafe`: ioctls, reflinks, sparse files.
