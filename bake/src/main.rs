@@ -1,1 +1,5 @@
-fn main() {}
+//! The `bake` program; everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    bake::cli::main()
+}

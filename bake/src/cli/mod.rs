@@ -1,1 +1,164 @@
 //! The command line: one file a verb, each with its arguments and one `run`.
+
+pub mod build;
+pub mod cache;
+pub mod completions;
+pub mod images;
+pub mod man;
+pub mod profile;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, Exit, Result};
+use crate::ui::{Style, Ui};
+
+const EXAMPLES: &str = "\
+Examples:
+  bake --profile master3 --out node1.img    the first of three servers
+  bake profile show master3                 what every node gets
+  bake ls node1.img:/etc/bake               look inside, without mounting";
+
+/// Turn a Raspberry Pi OS or Ubuntu image into a K3s node.
+///
+/// Without a verb, `bake` bakes one node of a profile, without root, mounts, loop devices,
+/// containers or virtual machines.
+#[derive(Debug, Parser)]
+#[command(name = "bake", version, subcommand_negates_reqs = true, max_term_width = 100)]
+#[command(help_expected = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    build: build::Args,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// Options every verb understands.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Folder of downloaded and decompressed images [default: the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR", env = "BAKE_CACHE_DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Use only what is in the cache
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Fetch from here instead of the hosts in the catalogue
+    #[arg(long, global = true, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Print events and results as JSON, one object a line, on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more about what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// What a verb works with besides its own arguments.
+#[derive(Debug)]
+pub struct Session {
+    /// The common options as given.
+    pub common: Common,
+    /// Where everything is printed.
+    pub ui: Ui,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List, show, download, verify and import base images
+    Images(images::Args),
+    /// See and prune what has been downloaded
+    Cache(cache::Args),
+    /// Check, show and write profiles
+    Profile(profile::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
+}
+
+/// Runs the command line of this process; everything it has to say has been said on return.
+#[must_use]
+pub fn main() -> ExitCode {
+    let (cli, stray) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Standard error gone means nobody is reading.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let style =
+        Style { json: cli.common.json, quiet: cli.common.quiet, verbose: cli.common.verbose };
+    let session = Session { common: cli.common, ui: Ui::new(style) };
+    let outcome = match (&cli.verb, stray) {
+        (Some(_), Some(option)) => Err(Error::Usage(format!(
+            "`{option}` belongs to baking a node and means nothing to this verb"
+        ))),
+        (verb, _) => dispatch(verb.as_ref(), &cli.build, &session),
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(Exit::Done as u8),
+        Err(error) => session.ui.fail(&error),
+    }
+}
+
+fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Result<()> {
+    match verb {
+        None => build::run(build, session),
+        Some(Verb::Images(args)) => images::run(args, session),
+        Some(Verb::Cache(args)) => cache::run(args, session),
+        Some(Verb::Profile(args)) => profile::run(args, session),
+        Some(Verb::Completions(args)) => completions::run(args, session),
+        Some(Verb::Man(args)) => man::run(args, session),
+    }
+}
+
+/// The parsed line and, where a verb was given, an option before it that only baking has.
+fn parse(
+    line: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> Result<(Cli, Option<String>), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(line)?;
+    let own = build_options();
+    let stray = matches
+        .ids()
+        .find(|id| {
+            own.contains(id)
+                && matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
+        })
+        .map(|id| format!("--{}", id.as_str().replace('_', "-")));
+    Ok((Cli::from_arg_matches(&matches)?, stray))
+}
+
+fn build_options() -> Vec<clap::Id> {
+    let alone = <build::Args as clap::Args>::augment_args(clap::Command::new("build"));
+    alone.get_arguments().map(|a| a.get_id().clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_help_line_is_wider_than_the_page() {
+        let mut commands = vec![Cli::command().term_width(80)];
+        while let Some(mut command) = commands.pop() {
+            let help = command.render_long_help().to_string();
+            let long = help.lines().find(|l| l.chars().count() > 100);
+            assert_eq!(long, None, "help of {}", command.get_name());
+            commands.extend(command.get_subcommands().map(|c| c.clone().term_width(80)));
+        }
+    }
+}
