@@ -4,6 +4,10 @@
 //! link is followed, in any component. Following them the way the running system does is the job
 //! of the root view that sits above the trees.
 
+pub mod root;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use crate::error::Result;
 use crate::store::Payload;
 

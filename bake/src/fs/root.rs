@@ -1,0 +1,510 @@
+//! The files of an image as its running system sees them: several trees mounted into one, and
+//! symbolic links followed inside the image, never outside.
+//!
+//! Resolution is that of path_resolution(7) in a chroot: an absolute link starts at the image's
+//! root, `..` at the root stays there, and more than [`MAX_LINKS`] links are a loop.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+
+use super::{Attributes, Content, Entry, FileKind, FileTree, Metadata};
+use crate::error::{Error, Result};
+
+/// Links followed in one path before it is called a loop, as the kernel's `MAXSYMLINKS`.
+pub const MAX_LINKS: usize = 40;
+
+/// Longest target of a symbolic link, as the kernel's `PATH_MAX`.
+const MAX_PATH: usize = 4096;
+
+/// A whole system: the root file system and what it mounts from the same image.
+pub struct Root {
+    mounts: Vec<Mount>,
+}
+
+struct Mount {
+    at: Vec<u8>,
+    tree: Box<dyn FileTree>,
+}
+
+impl std::fmt::Debug for Root {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let points: Vec<_> =
+            self.mounts.iter().map(|m| String::from_utf8_lossy(&m.at).into_owned()).collect();
+        f.debug_struct("Root").field("mounts", &points).finish()
+    }
+}
+
+/// Where a path of the system really is: in which tree, and its literal path there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    mount: usize,
+    /// Absolute path within that tree, without links, `.` or `..`.
+    pub path: Vec<u8>,
+}
+
+impl Root {
+    /// A system of one tree.
+    #[must_use]
+    pub fn new(tree: Box<dyn FileTree>) -> Self {
+        Self { mounts: vec![Mount { at: b"/".to_vec(), tree }] }
+    }
+
+    /// Mounts `tree` at the directory `at`, which hides what the tree below has there.
+    ///
+    /// # Errors
+    /// `at` does not lead to a directory.
+    pub fn mount(&mut self, at: &[u8], tree: Box<dyn FileTree>) -> Result<()> {
+        let place = self.resolve(at, true)?;
+        match self.lstat_place(&place)? {
+            Some(m) if m.kind == FileKind::Directory => {}
+            _ => return Err(missing(at)),
+        }
+        let at = self.system_path(&place);
+        self.mounts.push(Mount { at, tree });
+        Ok(())
+    }
+
+    /// Mount points in the order they were mounted, the root first, with their trees.
+    pub fn trees(&self) -> impl Iterator<Item = (&[u8], &dyn FileTree)> {
+        self.mounts.iter().map(|m| (m.at.as_slice(), m.tree.as_ref()))
+    }
+
+    /// As [`Root::trees`], to change them.
+    pub fn trees_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Box<dyn FileTree>)> {
+        self.mounts.iter_mut().map(|m| (m.at.as_slice(), &mut m.tree))
+    }
+
+    /// Finds where `path` is. Links in directories are followed; one in the last place only if
+    /// `follow`. The last component need not exist.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where a directory on the way is missing or none, [`Error::Corrupt`]
+    /// where links form a loop.
+    pub fn resolve(&self, path: &[u8], follow: bool) -> Result<Place> {
+        let mut todo: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
+        let mut done: Vec<Vec<u8>> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == b".." {
+                done.pop();
+                continue;
+            }
+            done.push(name);
+            let last = todo.is_empty();
+            let place = self.place(&join(&done));
+            match self.lstat_place(&place)?.map(|m| m.kind) {
+                Some(FileKind::Symlink) if follow || !last => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(loops(path));
+                    }
+                    let target = self.mounts[place.mount].tree.read_link(&place.path)?;
+                    if target.is_empty() || target.len() > MAX_PATH {
+                        return Err(loops(path));
+                    }
+                    done.pop();
+                    if target.starts_with(b"/") {
+                        done.clear();
+                    }
+                    for part in components(&target).collect::<Vec<_>>().into_iter().rev() {
+                        todo.push_front(part.to_vec());
+                    }
+                }
+                Some(FileKind::Directory) => {}
+                _ if last => {}
+                _ => return Err(missing(path)),
+            }
+        }
+        Ok(self.place(&join(&done)))
+    }
+
+    /// `stat`: follows links; `None` where nothing is there, a dangling link included.
+    ///
+    /// # Errors
+    /// Unreadable or corrupt trees, loops of links.
+    pub fn stat(&self, path: &[u8]) -> Result<Option<Metadata>> {
+        self.look(path, true)
+    }
+
+    /// `lstat`: the last component is not followed.
+    ///
+    /// # Errors
+    /// As [`Root::stat`].
+    pub fn lstat(&self, path: &[u8]) -> Result<Option<Metadata>> {
+        self.look(path, false)
+    }
+
+    fn look(&self, path: &[u8], follow: bool) -> Result<Option<Metadata>> {
+        match self.resolve(path, follow) {
+            Ok(place) => self.lstat_place(&place),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Entries of the directory that `path` leads to, by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is no directory.
+    pub fn read_dir(&self, path: &[u8]) -> Result<Vec<Entry>> {
+        let place = self.existing(path)?;
+        self.mounts[place.mount].tree.read_dir(&place.path)
+    }
+
+    /// Target of the link at `path`, as written.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no link.
+    pub fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let place = self.resolve(path, false)?;
+        self.mounts[place.mount].tree.read_link(&place.path)
+    }
+
+    /// Extended attributes of what `path` names, without following it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where nothing is there.
+    pub fn xattrs(&self, path: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+        let place = self.resolve(path, false)?;
+        self.mounts[place.mount].tree.xattrs(&place.path)
+    }
+
+    /// A reader over the regular file that `path` leads to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is no regular file.
+    pub fn open(&self, path: &[u8]) -> Result<Reader<'_>> {
+        let place = self.existing(path)?;
+        match self.lstat_place(&place)? {
+            Some(Metadata { kind: FileKind::File, size, .. }) => Ok(Reader {
+                tree: self.mounts[place.mount].tree.as_ref(),
+                path: place.path,
+                offset: 0,
+                size,
+            }),
+            _ => Err(Error::NotFound { what: "regular file", name: lossy(path) }),
+        }
+    }
+
+    /// The whole content of a small file; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] above `limit` bytes: nothing in an image may exhaust our memory.
+    pub fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>> {
+        let reader = match self.open(path) {
+            Ok(reader) => reader,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if reader.size > limit {
+            return Err(Error::Unsupported {
+                what: lossy(path),
+                feature: format!("{} bytes, where at most {limit} are expected", reader.size),
+            });
+        }
+        reader.into_vec().map(Some)
+    }
+
+    /// Creates or replaces the regular file at `path`; a link in the last place is replaced.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without its directory, and what the tree refuses.
+    pub fn write(&mut self, path: &[u8], content: Content, attributes: Attributes) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.write(&path, content, attributes)
+    }
+
+    /// Creates the directory at `path`; an existing one takes on the attributes.
+    ///
+    /// # Errors
+    /// As [`Root::write`].
+    pub fn mkdir(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.mkdir(&path, attributes)
+    }
+
+    /// Creates every missing directory of `path` with `attributes`; existing ones stay as they
+    /// are, and links to directories are followed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where something on the way is no directory.
+    pub fn mkdir_all(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
+        let mut so_far = Vec::new();
+        for name in components(path) {
+            so_far.push(b'/');
+            so_far.extend_from_slice(name);
+            match self.stat(&so_far)?.map(|m| m.kind) {
+                Some(FileKind::Directory) => {}
+                None => self.mkdir(&so_far, attributes)?,
+                Some(_) => return Err(missing(&so_far)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates or replaces a symbolic link.
+    ///
+    /// # Errors
+    /// As [`Root::write`]; FAT has none.
+    pub fn symlink(&mut self, path: &[u8], target: &[u8], attributes: Attributes) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.symlink(&path, target, attributes)
+    }
+
+    /// Adds a hard link.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] across file systems, and as [`Root::write`].
+    pub fn hard_link(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
+        let (old, new) = self.same_tree(old, new)?;
+        self.mounts[old.mount].tree.hard_link(&old.path, &new.path)
+    }
+
+    /// Moves a file or directory within its file system.
+    ///
+    /// # Errors
+    /// As [`Root::hard_link`].
+    pub fn rename(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
+        let (old, new) = self.same_tree(old, new)?;
+        self.mounts[old.mount].tree.rename(&old.path, &new.path)
+    }
+
+    /// Removes a file or link.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none.
+    pub fn remove_file(&mut self, path: &[u8]) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.remove_file(&path)
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// As [`Root::remove_file`].
+    pub fn remove_dir(&mut self, path: &[u8]) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.remove_dir(&path)
+    }
+
+    /// Sets mode, owner and times, of a link itself where `path` names one.
+    ///
+    /// # Errors
+    /// As [`Root::remove_file`].
+    pub fn set_attributes(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.set_attributes(&path, attributes)
+    }
+
+    /// Sets or removes an extended attribute.
+    ///
+    /// # Errors
+    /// As [`Root::remove_file`].
+    pub fn set_xattr(&mut self, path: &[u8], name: &str, value: Option<&[u8]>) -> Result<()> {
+        let (tree, path) = self.tree_at(path)?;
+        tree.set_xattr(&path, name, value)
+    }
+
+    /// Commits every tree.
+    ///
+    /// # Errors
+    /// The first that fails.
+    pub fn commit(&mut self) -> Result<()> {
+        self.mounts.iter_mut().try_for_each(|m| m.tree.commit())
+    }
+
+    fn tree_at(&mut self, path: &[u8]) -> Result<(&mut Box<dyn FileTree>, Vec<u8>)> {
+        let place = self.resolve(path, false)?;
+        Ok((&mut self.mounts[place.mount].tree, place.path))
+    }
+
+    fn same_tree(&self, old: &[u8], new: &[u8]) -> Result<(Place, Place)> {
+        let (from, to) = (self.resolve(old, false)?, self.resolve(new, false)?);
+        if from.mount == to.mount {
+            return Ok((from, to));
+        }
+        let (old, new) = (lossy(old), lossy(new));
+        Err(Error::Usage(format!("{old} and {new} are on different file systems of the image")))
+    }
+
+    fn existing(&self, path: &[u8]) -> Result<Place> {
+        self.resolve(path, true)
+    }
+
+    fn lstat_place(&self, place: &Place) -> Result<Option<Metadata>> {
+        self.mounts[place.mount].tree.metadata(&place.path)
+    }
+
+    /// The place of a path that has no links left in its directories.
+    fn place(&self, path: &[u8]) -> Place {
+        let (mount, rest) = self
+            .mounts
+            .iter()
+            .enumerate()
+            .filter_map(|(i, m)| below(path, &m.at).map(|rest| (i, rest)))
+            .max_by_key(|(i, _)| (self.mounts[*i].at.len(), *i))
+            .unwrap_or((0, path));
+        let path = if rest.is_empty() { b"/".to_vec() } else { rest.to_vec() };
+        Place { mount, path }
+    }
+
+    fn system_path(&self, place: &Place) -> Vec<u8> {
+        let mut path = self.mounts[place.mount].at.clone();
+        if path == b"/" {
+            return place.path.clone();
+        }
+        if place.path != b"/" {
+            path.extend_from_slice(&place.path);
+        }
+        path
+    }
+}
+
+/// What of `path` lies below the mount point `at`: empty or starting with `/`.
+fn below<'p>(path: &'p [u8], at: &[u8]) -> Option<&'p [u8]> {
+    if at == b"/" {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(at)?;
+    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".")
+}
+
+fn join(parts: &[Vec<u8>]) -> Vec<u8> {
+    if parts.is_empty() {
+        return b"/".to_vec();
+    }
+    parts.iter().flat_map(|p| std::iter::once(&b'/').chain(p)).copied().collect()
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+fn missing(path: &[u8]) -> Error {
+    Error::NotFound { what: "path in the image", name: lossy(path) }
+}
+
+fn loops(path: &[u8]) -> Error {
+    Error::Corrupt {
+        what: format!("path {}", lossy(path)),
+        reason: format!("its symbolic links loop (more than {MAX_LINKS})"),
+    }
+}
+
+/// Reads a regular file of an image from its start.
+#[derive(Clone)]
+pub struct Reader<'r> {
+    tree: &'r dyn FileTree,
+    path: Vec<u8>,
+    offset: u64,
+    size: u64,
+}
+
+impl std::fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("path", &lossy(&self.path)).finish_non_exhaustive()
+    }
+}
+
+impl Reader<'_> {
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn into_vec(mut self) -> Result<Vec<u8>> {
+        let length = usize::try_from(self.size).map_err(|_| missing(&self.path))?;
+        let mut content = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.tree.read_at(&self.path, self.offset, &mut content[filled..])? {
+                0 => break,
+                n => {
+                    filled += n;
+                    self.offset += n as u64;
+                }
+            }
+        }
+        content.truncate(filled);
+        Ok(content)
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.tree.read_at(&self.path, self.offset, buf).map_err(io::Error::other)?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::testing::MemoryTree;
+
+    const DIR: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 1 };
+
+    fn system() -> Root {
+        let mut root = Root::new(Box::new(MemoryTree::default()));
+        for dir in ["/etc", "/usr", "/usr/lib", "/boot", "/boot/firmware"] {
+            root.mkdir(dir.as_bytes(), DIR).unwrap();
+        }
+        root.symlink(b"/lib", b"usr/lib", DIR).unwrap();
+        root.symlink(b"/etc/up", b"../../../../usr", DIR).unwrap();
+        root.symlink(b"/etc/out", b"/../lib/x", DIR).unwrap();
+        root.symlink(b"/loop", b"/loop/again", DIR).unwrap();
+        root.mount(b"/boot/firmware", Box::new(MemoryTree::default())).unwrap();
+        root
+    }
+
+    fn put(root: &mut Root, path: &str, content: &str) {
+        root.write(path.as_bytes(), Content::Bytes(content.into()), DIR).unwrap();
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_image_only() {
+        let mut root = system();
+        put(&mut root, "/lib/x", "inside");
+        for path in ["/usr/lib/x", "/etc/out", "/etc/up/lib/x", "//lib/./x", "/../lib/x"] {
+            let found = root.read(path.as_bytes(), 100).unwrap();
+            assert_eq!(found.as_deref(), Some(&b"inside"[..]), "{path}");
+        }
+        assert_eq!(root.lstat(b"/etc/out").unwrap().unwrap().kind, FileKind::Symlink);
+    }
+
+    #[test]
+    fn loops_end() {
+        let root = system();
+        assert!(matches!(root.read(b"/loop", 10), Err(Error::Corrupt { .. })));
+        assert!(matches!(root.stat(b"/loop/a/b"), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn mounted_trees_hide_and_separate() {
+        let mut root = system();
+        put(&mut root, "/boot/firmware/cmdline.txt", "quiet");
+        let trees: Vec<_> = root.trees().collect();
+        assert!(trees[0].1.metadata(b"/boot/firmware/cmdline.txt").unwrap().is_none());
+        assert!(trees[1].1.metadata(b"/cmdline.txt").unwrap().is_some());
+        let across = root.hard_link(b"/boot/firmware/cmdline.txt", b"/etc/c");
+        assert!(matches!(across, Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn what_is_missing_is_none_and_what_blocks_is_an_error() {
+        let mut root = system();
+        put(&mut root, "/etc/hostname", "pi");
+        assert_eq!(root.stat(b"/etc/hostname/x").unwrap(), None);
+        assert_eq!(root.read(b"/nowhere/at/all", 1).unwrap(), None);
+        assert!(root.mkdir_all(b"/etc/hostname/x", DIR).is_err());
+        root.mkdir_all(b"/lib/systemd/system", DIR).unwrap();
+        assert!(root.stat(b"/usr/lib/systemd/system").unwrap().is_some());
+        assert!(root.read(b"/etc/hostname", 1).is_err(), "larger than the limit");
+    }
+}
