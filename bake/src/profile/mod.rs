@@ -1,1 +1,10 @@
-//! Profiles: YAML to a validated cluster, and from there to one plan a node.
+//! Cluster profiles: YAML text → checked profile → one [`NodePlan`] for each node.
+
+mod k3s;
+mod plan;
+
+pub use k3s::K3sConfig;
+pub use plan::{
+    BaseFacts, FileContent, FilePlan, HostFile, ImageSource, IptablesWish, K3sPlan, LoadBalancer,
+    NetworkPlan, NodePlan, RootSize, SystemPlan, UserPlan, VrrpPlan, WifiPlan,
+};
