@@ -1,8 +1,22 @@
 //! Block stores: a base that is never written, copy-on-write layers on top, and windows into them.
 
+mod cache;
+mod image;
+mod layer;
+mod source;
+mod window;
+
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+
+pub use cache::Cached;
+pub use image::{Image, Origin, Segment};
+pub use layer::{Layer, Piece};
+pub use source::{BytesSource, FileSource};
+pub use window::{SharedImage, Window};
 
 /// Random-access bytes of a source file (base image, K3s binary, airgap bundle).
 pub trait ReadAt: Send + Sync + Debug {
@@ -17,6 +31,15 @@ pub trait ReadAt: Send + Sync + Debug {
     /// # Errors
     /// `UnexpectedEof` where the range leaves the source, else the device's error.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// First stretch inside `range` that may hold anything but zeros; `None` where all the rest
+    /// is a hole. Sources that do not know answer with the whole range.
+    fn next_data(&self, range: Range<u64>) -> Option<Range<u64>> {
+        (!range.is_empty()).then_some(range)
+    }
+    /// The file behind it, where it is one whole file: lets an output share its blocks.
+    fn as_file(&self) -> Option<&File> {
+        None
+    }
 }
 
 /// Content to be placed into an image: cheap to clone, not read until needed.

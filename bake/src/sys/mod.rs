@@ -1,1 +1,4 @@
-//! The only room that may contain `unsafe`: ioctls, reflinks, sparse files.
+//! What only the operating system can do, behind safe functions with a fallback everywhere.
+
+pub mod file;
+pub mod interrupt;
