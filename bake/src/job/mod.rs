@@ -1,1 +1,3 @@
 //! Jobs wire the steps of a verb, emit events and clean up.
+
+pub mod edit;
