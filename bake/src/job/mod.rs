@@ -1,3 +1,5 @@
 //! Jobs wire the steps of a verb, emit events and clean up.
 
+pub mod diff;
 pub mod edit;
+pub mod extract;
