@@ -4,6 +4,7 @@
 //! link is followed, in any component. Following them the way the running system does is the job
 //! of the root view that sits above the trees.
 
+pub mod fstab;
 pub mod root;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -70,6 +71,19 @@ pub enum Content {
     Payload(Payload),
 }
 
+/// What a file system says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// As mount(8) names it: `ext4` or `vfat`.
+    pub format: &'static str,
+    /// Volume label, empty where there is none.
+    pub label: String,
+    /// As blkid(8) shows it: a UUID on ext4, `XXXX-XXXX` on FAT.
+    pub uuid: String,
+    /// Bytes the file system spans; its partition may be longer.
+    pub len: u64,
+}
+
 /// A byte range of the file system's own device that is in use (metadata or content).
 pub type UsedRange = std::ops::Range<u64>;
 
@@ -78,6 +92,8 @@ pub type UsedRange = std::ops::Range<u64>;
 /// Nothing reaches the store below before [`FileTree::commit`]; a tree dropped without it leaves
 /// the store as it was.
 pub trait FileTree: Send {
+    /// Format, label, identifier and length.
+    fn describe(&self) -> Description;
     /// `lstat`; `None` where no such entry exists.
     fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>>;
     /// Entries of a directory, in the order of their names' bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attributes, Content, Entry, FileKind, FileTree, Metadata, UsedRange};
+use super::{Attributes, Content, Description, Entry, FileKind, FileTree, Metadata, UsedRange};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Clone)]
@@ -84,6 +84,11 @@ impl MemoryTree {
 }
 
 impl FileTree for MemoryTree {
+    fn describe(&self) -> Description {
+        let (label, uuid) = ("memory".to_owned(), String::new());
+        Description { format: "ext4", label, uuid, len: u64::MAX }
+    }
+
     fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>> {
         Ok(self.get(path).map(|(inode, number)| Metadata {
             kind: kind(&inode.node),
