@@ -1,1 +1,25 @@
-//! placeholder
+//! `ext4-edit`: an offline batch editor of ext2, ext3 and ext4 file systems, in safe Rust, over
+//! any block store, on any host.
+//!
+//! [`Ext4::open`] a [`Store`], edit, [`Ext4::commit`]. Nothing reaches the store before the commit
+//! and no journal is needed, because whoever commits offline owns the device. The same edits with
+//! the same clock ([`Ext4::set_clock`]) give the same bytes.
+//!
+//! Facts of the format come from the kernel's `Documentation/filesystems/ext4`.
+#![forbid(unsafe_code)]
+
+mod bitmap;
+mod bytes;
+mod csum;
+mod error;
+mod features;
+mod fs;
+mod group;
+mod inode;
+mod store;
+mod superblock;
+mod volume;
+
+pub use crate::error::{Error, Result};
+pub use crate::fs::Ext4;
+pub use crate::store::{FilePayload, FileStore, Payload, Store};
