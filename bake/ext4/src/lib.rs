@@ -8,6 +8,7 @@
 //! Facts of the format come from the kernel's `Documentation/filesystems/ext4`.
 #![forbid(unsafe_code)]
 
+mod api;
 mod bitmap;
 mod bytes;
 mod csum;
@@ -18,8 +19,10 @@ mod group;
 mod inode;
 mod store;
 mod superblock;
+mod types;
 mod volume;
 
 pub use crate::error::{Error, Result};
 pub use crate::fs::Ext4;
 pub use crate::store::{FilePayload, FileStore, Payload, Store};
+pub use crate::types::{Attributes, Content, Entry, FileKind, Metadata};
