@@ -4,6 +4,7 @@
 //! link is followed, in any component. Following them the way the running system does is the job
 //! of the root view that sits above the trees.
 
+pub mod ext4;
 pub mod fstab;
 pub mod root;
 #[cfg(test)]
