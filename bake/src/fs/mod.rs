@@ -6,12 +6,15 @@
 
 pub mod ext4;
 pub mod fstab;
+mod open;
 pub mod root;
 #[cfg(test)]
 pub(crate) mod testing;
 
 use crate::error::Result;
 use crate::store::Payload;
+
+pub use open::open;
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

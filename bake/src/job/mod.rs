@@ -1,5 +1,7 @@
 //! Jobs wire the steps of a verb, emit events and clean up.
 
+pub mod clock;
 pub mod diff;
 pub mod edit;
 pub mod extract;
+pub mod open;

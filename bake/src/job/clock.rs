@@ -1,0 +1,35 @@
+//! The time that goes into outputs: never the wall clock, so that the same inputs give the same
+//! bytes.
+
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::error::{Error, IoContext, Result};
+
+/// `SOURCE_DATE_EPOCH` where it is set (reproducible-builds.org), else the newest modification
+/// time of `inputs`, else 0. In seconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// [`Error::Usage`] where the variable is no number, [`Error::Io`] for an unreadable input.
+pub fn now<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Result<i64> {
+    if let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") {
+        return value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            Error::Usage(format!("SOURCE_DATE_EPOCH={} is no number", value.display()))
+        });
+    }
+    inputs.into_iter().try_fold(0, |newest, path| Ok(modified(path)?.max(newest)))
+}
+
+/// Modification time of a host file, in seconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn modified(path: &Path) -> Result<i64> {
+    let time =
+        std::fs::metadata(path).and_then(|m| m.modified()).at("reading the time of", path)?;
+    let seconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()),
+        Err(before) => i64::try_from(before.duration().as_secs()).map(|s| -s),
+    };
+    Ok(seconds.unwrap_or(i64::MAX))
+}

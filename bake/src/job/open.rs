@@ -1,0 +1,190 @@
+//! Opening an image: its partitions, their file systems, and the system they make together.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::{self, Partition, Table};
+use crate::error::{Context, Error, Result};
+use crate::fs::root::Root;
+use crate::fs::{self, Description, FileKind, FileTree, fstab};
+use crate::store::{FileSource, Image, ReadAt, SharedImage};
+
+/// An image with everything in it that we can read.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where it was opened from.
+    pub path: PathBuf,
+    /// Its partition table.
+    pub table: Table,
+    /// One for each partition, in the table's order.
+    pub volumes: Vec<Volume>,
+    image: SharedImage,
+    root: Option<Root>,
+}
+
+/// What a partition holds.
+#[derive(Debug)]
+pub struct Volume {
+    /// The partition.
+    pub partition: Partition,
+    /// Its file system, or why there is none that we can read.
+    pub content: Result<Description, Error>,
+    /// Where the system mounts it; `None` where its fstab does not say.
+    pub mounted_at: Option<String>,
+}
+
+/// Opens the raw image file at `path`.
+///
+/// # Errors
+/// An unreadable file, a corrupt partition table. File systems that cannot be read are noted in
+/// their [`Volume`] instead.
+pub fn open_raw(path: &Path) -> Result<Opened> {
+    let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(path)?);
+    open_source(path, source).with_context(|| format!("opening {}", path.display()))
+}
+
+/// Opens `source`, which messages call `path`.
+///
+/// # Errors
+/// As [`open_raw`].
+pub fn open_source(path: &Path, source: Arc<dyn ReadAt>) -> Result<Opened> {
+    Opened::new(path, Arc::new(Mutex::new(Image::new(source))))
+}
+
+impl Opened {
+    /// Opens an image that is already laid out in memory; messages call it `path`.
+    ///
+    /// # Errors
+    /// As [`open_raw`].
+    pub fn new(path: &Path, image: SharedImage) -> Result<Self> {
+        let table = disk::read(&*lock(&image))?;
+        let mut volumes = Vec::new();
+        let mut trees = Vec::new();
+        for partition in &table.partitions {
+            let tree = disk::open_window(&image, partition).and_then(fs::open);
+            let (content, tree) = match tree {
+                Ok(tree) => (Ok(tree.describe()), Some(tree)),
+                Err(error) => (Err(error), None),
+            };
+            volumes.push(Volume { partition: partition.clone(), content, mounted_at: None });
+            trees.push(tree);
+        }
+        let root = assemble(&mut volumes, trees)?;
+        Ok(Self { path: path.to_owned(), table, volumes, image, root })
+    }
+
+    /// The image below, for emitting.
+    #[must_use]
+    pub fn image(&self) -> &SharedImage {
+        &self.image
+    }
+
+    /// The files, as the running system sees them.
+    ///
+    /// # Errors
+    /// Why no root file system can be read.
+    pub fn root(&self) -> Result<&Root> {
+        self.root.as_ref().ok_or_else(|| self.no_root())
+    }
+
+    /// As [`Opened::root`], to change them.
+    ///
+    /// # Errors
+    /// As [`Opened::root`].
+    pub fn root_mut(&mut self) -> Result<&mut Root> {
+        if self.root.is_none() {
+            return Err(self.no_root());
+        }
+        self.root.as_mut().ok_or(Error::Interrupted)
+    }
+
+    /// The volume mounted at `/`.
+    ///
+    /// # Errors
+    /// As [`Opened::root`].
+    pub fn root_volume(&self) -> Result<&Volume> {
+        let at_root = |v: &&Volume| v.mounted_at.as_deref() == Some("/");
+        self.volumes.iter().find(at_root).ok_or_else(|| self.no_root())
+    }
+
+    /// Grows the root file system to `len` bytes, with its partition and the image. Pending edits
+    /// are committed first.
+    ///
+    /// # Errors
+    /// The root is not the last partition, would shrink, or its file system cannot grow that far.
+    pub fn grow_root(&mut self, len: u64) -> Result<()> {
+        let number = self.root_volume()?.partition.number;
+        self.root_mut()?.commit()?;
+        self.root = None;
+        disk::grow_last(&mut lock(&self.image), number, len)?;
+        *self = Self::new(&self.path, self.image.clone())?;
+        let len = self.root_volume()?.partition.len;
+        let (_, tree) = self.root_mut()?.trees_mut().next().ok_or(Error::Interrupted)?;
+        tree.grow(len).with_context(|| format!("growing the root file system to {len} bytes"))
+    }
+
+    fn no_root(&self) -> Error {
+        let seen: Vec<String> = self
+            .volumes
+            .iter()
+            .map(|v| match &v.content {
+                Ok(found) => format!("partition {}: {}", v.partition.number, found.format),
+                Err(error) => format!("partition {}: {error}", v.partition.number),
+            })
+            .collect();
+        Error::Unsupported {
+            what: format!("{}", self.path.display()),
+            feature: format!("no readable root file system ({})", seen.join("; ")),
+        }
+    }
+}
+
+/// The image behind the lock; a panic elsewhere cannot leave it half changed.
+pub fn lock(image: &SharedImage) -> MutexGuard<'_, Image> {
+    image.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Finds the root among the trees and mounts the others where its fstab says.
+fn assemble(
+    volumes: &mut [Volume],
+    mut trees: Vec<Option<Box<dyn FileTree>>>,
+) -> Result<Option<Root>> {
+    let Some(index) = root_index(&trees)? else { return Ok(None) };
+    let Some(tree) = trees[index].take() else { return Ok(None) };
+    let mut root = Root::new(tree);
+    volumes[index].mounted_at = Some("/".to_owned());
+    let text = root.read(b"/etc/fstab", 1 << 20)?.unwrap_or_default();
+    let mut mounts = fstab::parse(&String::from_utf8_lossy(&text));
+    mounts.retain(|m| m.at.starts_with('/') && m.at != "/");
+    mounts.sort_by_key(|m| m.at.len());
+    for mount in mounts {
+        let wanted = volumes.iter().position(|v| {
+            let Ok(content) = &v.content else { return false };
+            let partition = &v.partition;
+            v.mounted_at.is_none()
+                && mount.names(partition.partuuid.as_deref(), partition.number, content)
+        });
+        let Some(tree) = wanted.and_then(|i| trees[i].take()) else { continue };
+        if root.mount(mount.at.as_bytes(), tree).is_ok()
+            && let Some(i) = wanted
+        {
+            volumes[i].mounted_at = Some(mount.at);
+        }
+    }
+    Ok(Some(root))
+}
+
+/// The tree with an operating system in it; else the only one, else the first that is no FAT.
+fn root_index(trees: &[Option<Box<dyn FileTree>>]) -> Result<Option<usize>> {
+    let readable = || trees.iter().enumerate().filter_map(|(i, t)| Some((i, t.as_ref()?)));
+    for (index, tree) in readable() {
+        for path in ["/etc/os-release", "/usr/lib/os-release"] {
+            let kind = tree.metadata(path.as_bytes())?.map(|m| m.kind);
+            if matches!(kind, Some(FileKind::File | FileKind::Symlink)) {
+                return Ok(Some(index));
+            }
+        }
+    }
+    let linux = readable().find(|(_, tree)| tree.describe().format != "vfat");
+    Ok(linux.or_else(|| readable().next()).map(|(index, _)| index))
+}
