@@ -1,0 +1,46 @@
+# Shared by the scripts of ci/: source it, do not run it.
+#
+# cache   where built inputs of tests live: outside the checkout, named by a digest of what made
+#         them (BAKE_CI_CACHE, else XDG_CACHE_HOME, else ~/.cache)
+# say     one line about what is being done, with the seconds since the script began
+
+set -euo pipefail
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${BAKE_CI_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bake-ci}
+me=$(basename "$0")
+started=$(date +%s)
+mkdir -p "$cache"
+
+say() { printf '%s %4ds  %s\n' "$me" $(($(date +%s) - started)) "$*" >&2; }
+die() { printf '%s: error: %s\n' "$me" "$*" >&2; exit 1; }
+
+# Runs a command with its output kept in a log; shows the log's end when the command fails.
+quietly() {
+    local log status
+    log=$(mktemp "${TMPDIR:-/tmp}/$me.XXXXXX")
+    if "$@" >"$log" 2>&1 </dev/null; then
+        rm -f "$log"
+    else
+        status=$?
+        tail -n 40 "$log" >&2
+        printf '%s: error: status %d from: %s (all of its output: %s)\n' "$me" "$status" "$*" "$log" >&2
+        return "$status"
+    fi
+}
+
+# 16 hex digits of the sha256 of everything on standard input.
+digest() { sha256sum | cut -c1-16; }
+
+# Names the files given (folders: all tracked and new files in them) with their digests, sorted.
+digest_files() {
+    (cd "$top" && git ls-files -co --exclude-standard -z -- "$@" | sort -zu |
+        while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done |
+        xargs -0r sha256sum)
+}
+
+# Holds the lock NAME until the script ends, telling once when it has to wait.
+hold() {
+    exec 8>"$cache/$1.lock"
+    flock -n 8 || { say "waiting for another run that holds $1"; flock 8; }
+}
