@@ -35,8 +35,10 @@ digest() { sha256sum | cut -c1-16; }
 # Names the files given (folders: all tracked and new files in them) with their digests, sorted.
 digest_files() {
     (cd "$top" && git ls-files -co --exclude-standard -z -- "$@" | sort -zu |
-        while IFS= read -r -d '' file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done |
-        xargs -0r sha256sum)
+        while IFS= read -r -d '' file; do
+            if [ -L "$file" ]; then printf '%s -> %s\n' "$file" "$(readlink "$file")"
+            elif [ -f "$file" ]; then sha256sum "$file"; fi
+        done)
 }
 
 # Holds the lock NAME until the script ends, telling once when it has to wait.
