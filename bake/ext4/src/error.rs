@@ -72,6 +72,14 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// The file system cannot take on this length.
+    #[error("cannot resize to {asked} bytes: {reason}")]
+    Resize {
+        /// Bytes asked for.
+        asked: u64,
+        /// Why not, and what would be possible.
+        reason: String,
+    },
     /// Too few free blocks. Blocks reserved for root count as free: we edit as root.
     #[error("no space left: {needed} bytes needed, {free} free")]
     NoSpace {

@@ -31,8 +31,8 @@ pub(crate) struct Group {
     pub(crate) block_bitmap_csum: u32,
     pub(crate) inode_bitmap_csum: u32,
     /// `bg_exclude_bitmap`, and of long descriptors what lies beyond 60 bytes; kept.
-    exclude: [u8; 4],
-    rest: Vec<u8>,
+    pub(crate) exclude: [u8; 4],
+    pub(crate) rest: Vec<u8>,
 }
 
 impl Group {

@@ -46,6 +46,5 @@ pub(crate) fn body_len(journal: &JournalSuperblock, block: &[u8]) -> usize {
 /// Whether the checksum tail of a descriptor or revocation matches, where there is one.
 pub(crate) fn tail_matches(journal: &JournalSuperblock, block: &[u8]) -> bool {
     let at = block.len() - 4;
-    !journal.has_block_checksums()
-        || crc32c_without(journal.seed, block, at) == be32(block, at)
+    !journal.has_block_checksums() || crc32c_without(journal.seed, block, at) == be32(block, at)
 }

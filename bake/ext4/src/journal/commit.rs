@@ -10,9 +10,8 @@ const CRC32: (u8, u8) = (1, 4);
 
 /// Big-endian CRC-32 (polynomial 0x04C11DB7, not reflected, not inverted) as `crc32_be`.
 pub(crate) fn crc32_be(seed: u32, data: &[u8]) -> u32 {
-    data.iter().fold(seed, |crc, &byte| {
-        (crc << 8) ^ CRC32_TABLE[(crc >> 24) as usize ^ usize::from(byte)]
-    })
+    data.iter()
+        .fold(seed, |crc, &byte| (crc << 8) ^ CRC32_TABLE[(crc >> 24) as usize ^ usize::from(byte)])
 }
 
 const CRC32_TABLE: [u32; 256] = {

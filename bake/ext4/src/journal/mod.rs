@@ -17,7 +17,8 @@ mod revoke;
 mod superblock;
 mod tags;
 
-pub(crate) use recover::{Recovery, Source, recover};
+pub(crate) use block::JOURNAL_MAGIC;
+pub(crate) use recover::{Recovery, recover};
 
 /// Reads one block of the journal, counted from its start, into a buffer of a block.
 pub(crate) type ReadBlock<'a> = dyn Fn(u32, &mut [u8]) -> crate::error::Result<()> + 'a;

@@ -5,6 +5,7 @@
 //! ([`pending`]). Nothing reaches the store before [`Volume::flush`].
 
 mod pending;
+mod recovered;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 pub(crate) use self::pending::Source;
 use self::pending::{Pending, Run};
+pub(crate) use self::recovered::Copied;
+use self::recovered::Recovered;
 use crate::error::{Result, corrupt};
 use crate::store::Store;
 use crate::superblock::Geometry;
@@ -31,6 +34,8 @@ pub(crate) struct Volume<S: Store> {
     /// What `dirty` held before the current edit, for the blocks that edit touched.
     before: BTreeMap<u64, Option<Block>>,
     pending: Pending<S::Payload>,
+    /// Blocks whose newest state on the device is their copy in the journal.
+    recovered: Recovered,
 }
 
 impl<S: Store> Volume<S> {
@@ -43,6 +48,7 @@ impl<S: Store> Volume<S> {
             clean: RefCell::default(),
             before: BTreeMap::new(),
             pending: Pending::default(),
+            recovered: Recovered::default(),
         }
     }
 
@@ -83,7 +89,12 @@ impl<S: Store> Volume<S> {
             return Ok(found.clone());
         }
         let mut bytes = vec![0; self.block_size];
-        self.store.read_at(self.offset(block)?, &mut bytes)?;
+        self.offset(block)?;
+        if let Some((start, run)) = self.pending.covering(block) {
+            run.read((block - start) * self.block_size as u64, &mut bytes)?;
+            return Ok(bytes.into());
+        }
+        self.recovered.read(&self.store, block, &mut bytes)?;
         let bytes: Block = bytes.into();
         let mut clean = self.clean.borrow_mut();
         if clean.len() >= CLEAN_BYTES / self.block_size {
@@ -135,7 +146,7 @@ impl<S: Store> Volume<S> {
 
     /// Whether anything at all differs from the store.
     pub(crate) fn is_changed(&self) -> bool {
-        !self.dirty.is_empty() || !self.pending.is_empty()
+        !self.dirty.is_empty() || !self.pending.is_empty() || !self.recovered.is_empty()
     }
 
     /// Content for newly allocated blocks: `blocks` blocks at `start` are those of `source` from
@@ -167,15 +178,33 @@ impl<S: Store> Volume<S> {
                 let now = limit(rest.len(), (start + run.blocks) * bs - at);
                 run.read(at - start * bs, &mut rest[..now])?;
                 now
+            } else if self.recovered.holds(block) {
+                let skip = usize::try_from(skip).unwrap_or(0);
+                let mut bytes = vec![0; self.block_size];
+                self.recovered.read(&self.store, block, &mut bytes)?;
+                let now = rest.len().min(bytes.len() - skip);
+                rest[..now].copy_from_slice(&bytes[skip..skip + now]);
+                now
             } else {
                 let next = self.dirty.range(block..).next().map(|(&n, _)| n);
-                let stop = next.into_iter().chain(self.pending.next_start(block)).min();
+                let stop = [next, self.pending.next_start(block), self.recovered.next(block)];
+                let stop = stop.into_iter().flatten().min();
                 let now = limit(rest.len(), stop.map_or(u64::MAX, |stop| stop * bs - at));
                 self.offset((at + now as u64 - 1) / bs)?;
                 self.store.read_at(at, &mut rest[..now])?;
                 now
             };
         }
+        Ok(())
+    }
+
+    /// Takes in what a journal holds: the newest state of each block on the device is its copy.
+    pub(crate) fn recover(&mut self, copies: BTreeMap<u64, Copied>) -> Result<()> {
+        if let Some(&last) = copies.keys().next_back() {
+            self.offset(last)?;
+        }
+        self.clean.get_mut().clear();
+        self.recovered = Recovered::new(copies);
         Ok(())
     }
 
@@ -199,6 +228,7 @@ impl<S: Store> Volume<S> {
     /// Writes content, then metadata. On failure everything stays pending, to be tried again.
     pub(crate) fn flush(&mut self) -> Result<()> {
         let bs = self.block_size as u64;
+        self.recovered.write(&mut self.store, self.block_size)?;
         for (start, run) in self.pending.iter() {
             run.write(&mut self.store, start * bs, bs)?;
         }
@@ -219,6 +249,7 @@ impl<S: Store> Volume<S> {
         self.clean.get_mut().clear();
         self.before.clear();
         self.pending = Pending::default();
+        self.recovered = Recovered::default();
     }
 }
 

@@ -63,25 +63,18 @@ impl<P: Payload> Run<P> {
     ) -> Result<()> {
         let all = self.blocks * block_size;
         let have = self.source.len().saturating_sub(self.from).min(all);
-        match &*self.source {
-            Source::Bytes(_) => {
-                let mut buf = vec![0; usize::try_from(all.min(1 << 20)).unwrap_or(1 << 20)];
-                let mut done = 0;
-                while done < all {
-                    let now = usize::try_from(all - done).map_or(buf.len(), |n| n.min(buf.len()));
-                    self.read(done, &mut buf[..now])?;
-                    store.write_at(offset + done, &buf[..now])?;
-                    done += now as u64;
+        if have > 0 {
+            match &*self.source {
+                Source::Bytes(bytes) => {
+                    let from = usize::try_from(self.from).unwrap_or(bytes.len());
+                    let len = usize::try_from(have).unwrap_or(0);
+                    store.write_at(offset, &bytes[from..from + len])?;
                 }
+                Source::Payload(payload) => store.place(offset, payload, self.from, have)?,
             }
-            Source::Payload(payload) => {
-                if have > 0 {
-                    store.place(offset, payload, self.from, have)?;
-                }
-                if have < all {
-                    store.zero(offset + have, all - have)?;
-                }
-            }
+        }
+        if have < all {
+            store.zero(offset + have, all - have)?;
         }
         Ok(())
     }
