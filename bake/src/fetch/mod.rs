@@ -1,1 +1,4 @@
-//! Downloads: resume, retry, verify, cache, and decompression to a base image.
+//! Downloads and their cache: nothing leaves this room before its digest was compared.
+
+mod verified;
+pub use verified::Verified;

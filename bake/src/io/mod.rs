@@ -1,1 +1,5 @@
-//! Stream adapters: decompress, hash, limit, page cache, fault injection.
+//! Streams: digests, decompression, sparse writing.
+
+pub mod decompress;
+pub mod digest;
+pub mod sparse;
