@@ -9,7 +9,7 @@
 //! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
 //! | 2 mechanism | [`fetch`], [`disk`], [`fs`], [`emit`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
-//! | 0 words | [`event`], [`error`], [`units`] |
+//! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
 pub mod cli;
 pub mod ui;
@@ -30,6 +30,7 @@ pub mod io;
 pub mod store;
 pub mod sys;
 
+pub mod arch;
 pub mod error;
 pub mod event;
 pub mod units;

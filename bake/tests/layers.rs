@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 6] = [
     &["profile", "catalogue", "recipe", "provenance"],
     &["fetch", "disk", "fs", "emit"],
     &["store", "io", "sys"],
-    &["event", "error", "units"],
+    &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.

@@ -1,4 +1,23 @@
 //! Downloads and their cache: nothing leaves this room before its digest was compared.
+//!
+//! [`Fetcher`] is the way in: [`Fetcher::file`] for something with a known digest,
+//! [`Fetcher::base`] for a base image ready to be baked on, [`k3s`] for releases of K3s.
 
+mod base;
+mod cache;
+mod client;
+mod download;
+mod entry;
+mod fetcher;
+pub mod k3s;
+mod local;
+mod lock;
+mod part;
+mod unpack;
 mod verified;
+
+pub use base::{Base, BaseRequest};
+pub use cache::{Cache, Listed};
+pub use entry::{Kind, Record};
+pub use fetcher::{Fetcher, FileRequest, Options};
 pub use verified::Verified;

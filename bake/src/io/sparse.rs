@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::sys::file;
+
 /// Granularity of holes in bytes: the block size of every common host file system.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
@@ -33,7 +35,7 @@ impl SparseWriter {
             from += zero;
             let full = run(&data[from..], false);
             if full > 0 {
-                write_at(&self.file, &data[from..from + full], self.at + from as u64)?;
+                file::write_all_at(&self.file, &data[from..from + full], self.at + from as u64)?;
             }
             from += full;
         }
@@ -54,18 +56,6 @@ impl SparseWriter {
 /// Length of the run of blocks at the start of `data` that are zero, or are not.
 fn run(data: &[u8], zero: bool) -> usize {
     data.chunks(BLOCK).take_while(|b| (**b == ZEROS[..b.len()]) == zero).map(<[u8]>::len).sum()
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, data, offset)
-}
-
-#[cfg(not(unix))]
-fn write_at(mut file: &File, data: &[u8], offset: u64) -> io::Result<()> {
-    use std::io::{Seek, Write};
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.write_all(data)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The output limit and what must follow the end of the compressed data: nothing.
+//! The output limit, and looking whether input is left.
 
 use std::io::{self, BufRead, Read};
 
@@ -31,14 +31,6 @@ impl<R: Read> Read for Bounded<R> {
         let n = self.inner.read(&mut buf[..most])?;
         self.left -= n as u64;
         Ok(n)
-    }
-}
-
-/// Fails with [`DecodeFault::Trailing`] unless `source` is at its end.
-pub(super) fn expect_end(source: &mut impl BufRead) -> io::Result<()> {
-    match has_data(source)? {
-        false => Ok(()),
-        true => Err(DecodeFault::Trailing.into()),
     }
 }
 

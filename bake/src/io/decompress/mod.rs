@@ -15,7 +15,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 
 pub use fault::{DecodeFault, into_error};
-pub use format::{Format, HEAD_LEN, detect};
+pub use format::{Format, HEAD_LEN, Refused, detect};
 
 use check::Bounded;
 

@@ -18,16 +18,19 @@ pub(super) struct XzDecoder<R> {
     limits: Limits,
     /// The stream being decoded; none between streams.
     stream: Option<Stream>,
+    /// Whether there was a stream already.
+    started: bool,
     done: bool,
 }
 
 impl<R: BufRead> XzDecoder<R> {
     pub(super) fn new(source: R, limits: Limits) -> Self {
-        Self { source, limits, stream: None, done: false }
+        Self { source, limits, stream: None, started: false, done: false }
     }
 
     /// Steps over padding to the next stream; `false` at the end of the input.
-    fn next_stream(&mut self, first: bool) -> io::Result<bool> {
+    fn next_stream(&mut self) -> io::Result<bool> {
+        let first = !std::mem::replace(&mut self.started, true);
         let padding = if first { 0 } else { self.skip_zeros()? };
         if !has_data(&mut self.source)? {
             return if padding % 4 == 0 { Ok(false) } else { Err(DecodeFault::Trailing.into()) };
@@ -77,14 +80,10 @@ impl<R: BufRead> XzDecoder<R> {
 
 impl<R: BufRead> Read for XzDecoder<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut first = self.stream.is_none() && !self.done;
         while !buf.is_empty() && !self.done {
-            if self.stream.is_none() {
-                if !self.next_stream(first)? {
-                    self.done = true;
-                    break;
-                }
-                first = false;
+            if self.stream.is_none() && !self.next_stream()? {
+                self.done = true;
+                break;
             }
             let at_end = !has_data(&mut self.source)?;
             let Some(stream) = self.stream.as_mut() else { continue };

@@ -23,7 +23,9 @@ struct Entry {
 }
 
 /// A stream of the archive's only file.
-pub(super) fn open<'a>(source: impl Read + Seek + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+pub(super) fn open<'a>(
+    source: impl Read + Seek + Send + 'a,
+) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut archive = ZipArchive::new(source).map_err(fault)?;
     let entry = only_entry(&mut archive)?;
     let comment = archive.comment().len() as u64;
@@ -72,7 +74,8 @@ fn listing(count: usize, names: &[String]) -> String {
     let mut text = format!("a zip archive of {count} files where one image was expected");
     if count > 0 {
         let more = if count > SHOWN { ", …" } else { "" };
-        let shown: Vec<_> = names.iter().take(SHOWN).map(|n| n.escape_debug().to_string()).collect();
+        let shown: Vec<_> =
+            names.iter().take(SHOWN).map(|n| n.escape_debug().to_string()).collect();
         text.push_str(&format!(" ({}{more})", shown.join(", ")));
     }
     text

@@ -1,0 +1,75 @@
+//! Digests of the user's own files, computed once and remembered while the file stays the same.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::Fetcher;
+use crate::error::{IoContext, Result};
+use crate::event::{Event, Unit};
+use crate::io::digest::{Hasher, Sha256};
+
+const STEP: &str = "hash";
+
+/// What a file was when its digest was computed, the way make(1) and git(1) recognise a file.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    path: String,
+    len: u64,
+    modified: u64,
+    sha256: Sha256,
+}
+
+/// Digest and length of an open file of the user's.
+pub(super) fn digest(
+    fetcher: &Fetcher<'_>,
+    path: &Path,
+    mut file: &File,
+    name: &str,
+) -> Result<(Sha256, u64)> {
+    let metadata = file.metadata().at("examining", path)?;
+    let since = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let modified = since.and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0);
+    let absolute = std::path::absolute(path).at("examining", path)?.display().to_string();
+    let memo = fetcher.cache.seen()?.join(format!("{}.json", Sha256::of(absolute.as_bytes())));
+    let known: Option<Seen> =
+        fs::read(&memo).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    if let Some(seen) = known
+        && (seen.path.as_str(), seen.len, seen.modified) == (&absolute, metadata.len(), modified)
+    {
+        return Ok((seen.sha256, seen.len));
+    }
+    fetcher.sink.emit(Event::Started {
+        step: STEP,
+        title: format!("Reading {name}"),
+        total: Some(metadata.len()),
+        unit: Unit::Bytes,
+    });
+    let (sha256, len) = hash(fetcher, path, &mut file)?;
+    fetcher.sink.emit(Event::Finished { step: STEP, detail: format!("sha256 {sha256}") });
+    let seen = Seen { path: absolute, len, modified, sha256 };
+    if let Ok(text) = serde_json::to_vec(&seen) {
+        // Only a memory: without it the file is read again.
+        drop(fs::write(&memo, text));
+    }
+    Ok((sha256, len))
+}
+
+fn hash(fetcher: &Fetcher<'_>, path: &Path, file: &mut &File) -> Result<(Sha256, u64)> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 20];
+    let mut len = 0;
+    loop {
+        fetcher.options.cancel.check()?;
+        let n = file.read(&mut buffer).at("reading", path)?;
+        if n == 0 {
+            return Ok((hasher.finish(), len));
+        }
+        hasher.update(&buffer[..n]);
+        len += n as u64;
+        fetcher.sink.emit(Event::Progress { step: STEP, done: len });
+    }
+}
