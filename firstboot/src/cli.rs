@@ -1,0 +1,150 @@
+//! The command line, and the answers that go to a terminal instead of the journal.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use nodeconf::paths;
+
+use crate::exit::Exit;
+use crate::report::Status;
+use crate::run::{load_config, run};
+use crate::sys::{Real, Sys};
+
+const HELP: &str = "\
+firstboot: takes a baked board from power-on to a Ready member of its K3s cluster
+
+Usage: firstboot [--root DIR] <COMMAND>
+
+Commands:
+  run             do what is left to do (what the unit bake-firstboot.service runs)
+  status          show how the node is doing [--json]
+  check-config    read the node configuration and say whether it is valid
+
+Options:
+  --root DIR      take DIR for the root of the file system
+  --help          print this
+  --version       print the version
+
+Exit status: 0 done, 64 wrong usage, 70 broken, 75 try again, 78 configuration wrong
+";
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verb {
+    Run,
+    Status { json: bool },
+    CheckConfig,
+    Help,
+    Version,
+}
+
+/// Does what the arguments (without the program's name) ask for.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let (verb, root) = match parse(args) {
+        Ok(parsed) => parsed,
+        Err(complaint) => {
+            let _ = writeln!(io::stderr(), "firstboot: {complaint}\n\n{HELP}");
+            return Exit::Usage;
+        }
+    };
+    let sys = Real::below(root);
+    match verb {
+        Verb::Run => run(&sys),
+        Verb::Status { json } => status(&sys, json),
+        Verb::CheckConfig => check_config(&sys),
+        Verb::Help => say(HELP),
+        Verb::Version => say(&format!("firstboot {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Verb, PathBuf), String> {
+    use lexopt::prelude::{Long, Short, Value};
+    let mut parser = lexopt::Parser::from_args(args);
+    let (mut verb, mut json, mut root) = (None, false, PathBuf::from("/"));
+    while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
+        match arg {
+            Long("root") => root = parser.value().map_err(|e| e.to_string())?.into(),
+            Long("json") => json = true,
+            Long("help") | Short('h') => return Ok((Verb::Help, root)),
+            Long("version") | Short('V') => return Ok((Verb::Version, root)),
+            Value(word) if verb.is_none() => {
+                verb = Some(match word.to_str() {
+                    Some("run") => Verb::Run,
+                    Some("status") => Verb::Status { json: false },
+                    Some("check-config") => Verb::CheckConfig,
+                    _ => return Err(format!("no command {word:?}")),
+                });
+            }
+            other => return Err(other.unexpected().to_string()),
+        }
+    }
+    match (verb, json) {
+        (Some(Verb::Status { .. }), json) => Ok((Verb::Status { json }, root)),
+        (Some(_), true) => Err("--json goes with status".into()),
+        (Some(verb), false) => Ok((verb, root)),
+        (None, _) => Err("which command?".into()),
+    }
+}
+
+fn status(sys: &dyn Sys, json: bool) -> Exit {
+    let Some(status) = Status::load(sys) else {
+        let _ = writeln!(io::stderr(), "firstboot: there is no {} to read", paths::STATUS);
+        return Exit::TryAgain;
+    };
+    if !json {
+        return say(&status.text());
+    }
+    match serde_json::to_string_pretty(&status) {
+        Ok(text) => say(&(text + "\n")),
+        Err(_) => Exit::Broken,
+    }
+}
+
+fn check_config(sys: &dyn Sys) -> Exit {
+    match load_config(sys) {
+        Ok(config) => say(&format!(
+            "{} is valid: {} of cluster {}\n",
+            paths::NODE_CONFIG,
+            config.node.name,
+            config.cluster.name
+        )),
+        Err((exit, condition)) => {
+            let _ = writeln!(io::stderr(), "firstboot: {}\n{}", condition.what, condition.remedy);
+            exit
+        }
+    }
+}
+
+fn say(text: &str) -> Exit {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Converged,
+        Err(_) => Exit::TryAgain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Verb, PathBuf), String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn commands_and_options() {
+        assert_eq!(parsed("run"), Ok((Verb::Run, "/".into())));
+        assert_eq!(
+            parsed("status --json --root /mnt"),
+            Ok((Verb::Status { json: true }, "/mnt".into()))
+        );
+        assert_eq!(parsed("--root=/x check-config"), Ok((Verb::CheckConfig, "/x".into())));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for line in ["", "walk", "run --json", "run fast", "run --fast", "status --root"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Readers of what the kernel and the system say. Pure: text in, facts out.
+
+pub mod cgroup;
+pub mod hosts;
+pub mod k3s;
+pub mod mounts;
+pub mod routes;

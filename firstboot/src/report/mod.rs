@@ -1,0 +1,171 @@
+//! What a person gets to see: journal and console, `status.json`, the log on the boot partition.
+//!
+//! Reporting never stops the work: a full disk is a condition of some step, not of its report.
+
+mod bootlog;
+mod status;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use nodeconf::NodeConfig;
+
+use crate::exit::Exit;
+use crate::finding::Condition;
+use crate::ledger::Ledger;
+use crate::machine::StepId;
+use crate::sys::{Priority, Sys};
+
+use bootlog::BootLog;
+pub use status::{State, Status, StepStatus, Trouble};
+
+/// While waiting, `status.json` is not written more often than this, to spare the card.
+const STATUS_PAUSE: Duration = Duration::from_secs(5);
+/// Nor the log on the boot partition more often than this.
+const LOG_PAUSE: Duration = Duration::from_secs(30);
+
+/// `seconds` since 1970-01-01 UTC as people and programs read it (RFC 3339).
+#[must_use]
+pub fn time(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|s| jiff::Timestamp::from_second(s).ok())
+        .map_or_else(|| format!("{seconds} s"), |t| t.to_string())
+}
+
+/// The report of one run.
+#[derive(Debug)]
+pub struct Report<'a> {
+    sys: &'a dyn Sys,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    status: Status,
+    /// What was last written, so that nothing is written twice.
+    written: Option<Status>,
+    log: BootLog,
+    status_at: Duration,
+    log_at: Duration,
+}
+
+impl<'a> Report<'a> {
+    /// Takes up the report where the last run left it.
+    pub fn open(sys: &'a dyn Sys) -> Self {
+        let written = Status::load(sys);
+        let status = written.clone().unwrap_or_default();
+        let inner = Inner {
+            status: Status { notes: Vec::new(), ..status },
+            written,
+            log: BootLog::anywhere(sys),
+            status_at: Duration::ZERO,
+            log_at: Duration::ZERO,
+        };
+        Self { sys, inner: RefCell::new(inner) }
+    }
+
+    /// Says which node this is, as soon as that is known.
+    pub fn identify(&self, config: &NodeConfig) {
+        let mut inner = self.inner.borrow_mut();
+        inner.status.identify(config);
+        inner.log = BootLog::of(self.sys, config);
+    }
+
+    /// Brings the recorded steps and times into the report.
+    pub fn progress(&self, ledger: &Ledger) {
+        self.inner.borrow_mut().status.progress(ledger);
+    }
+
+    /// A milestone of the run as a whole.
+    pub fn milestone(&self, line: &str) {
+        self.sys.say(Priority::Notice, line);
+        self.inner.borrow_mut().log.add(self.sys, line);
+    }
+
+    /// A step is about to be applied.
+    pub fn applying(&self, step: StepId, condition: &Condition) {
+        self.sys.say(Priority::Info, &line(step, condition));
+        self.enter(State::Working, step, Some(condition));
+        self.publish(true);
+    }
+
+    /// A step waits for something; said once while it stays the same.
+    pub fn waiting(&self, step: StepId, condition: &Condition) {
+        let changed = self.enter(State::Waiting, step, Some(condition));
+        if changed {
+            self.sys.say(Priority::Info, &line(step, condition));
+            self.sys.notify(&format!("STATUS={}", line(step, condition)));
+        }
+        self.publish(false);
+    }
+
+    /// A step is done and recorded.
+    pub fn done(&self, step: StepId, took: Duration) {
+        let text = format!("{step}: done in {:.1} s", took.as_secs_f64());
+        self.sys.say(Priority::Info, &text);
+        self.sys.notify(&format!("STATUS={text}"));
+        self.inner.borrow_mut().log.add(self.sys, &text);
+        self.enter(State::Working, step, None);
+        self.publish(true);
+    }
+
+    /// Something worth knowing that stops nothing; said once a run.
+    pub fn note(&self, text: &str) {
+        let notes = &mut self.inner.borrow_mut().status.notes;
+        if !notes.iter().any(|note| note == text) {
+            notes.push(text.to_owned());
+            self.sys.say(Priority::Warning, &format!("note: {text}"));
+        }
+    }
+
+    /// The run ends.
+    pub fn end(&self, exit: Exit, trouble: Option<(StepId, &Condition)>) {
+        let (state, priority) = match exit {
+            Exit::Converged => (State::Done, Priority::Notice),
+            Exit::TryAgain => (State::TryingAgain, Priority::Warning),
+            Exit::ConfigWrong => (State::Halted, Priority::Error),
+            Exit::Broken | Exit::Usage => (State::Broken, Priority::Error),
+        };
+        if let Some((step, condition)) = trouble {
+            let text = line(step, condition);
+            self.sys.say(priority, &text);
+            self.inner.borrow_mut().log.add(self.sys, &text);
+            self.enter(state, step, Some(condition));
+            self.inner.borrow_mut().status.remember_error(self.sys, step, condition);
+        } else {
+            self.enter(state, StepId::Seal, None);
+        }
+        self.publish(true);
+        let words = self.inner.borrow().status.sentence();
+        self.sys.notify(&format!("STATUS={words}"));
+    }
+
+    fn enter(&self, state: State, step: StepId, condition: Option<&Condition>) -> bool {
+        self.inner.borrow_mut().status.enter(self.sys, state, step, condition)
+    }
+
+    /// Writes what changed; unless `now`, not too often.
+    fn publish(&self, now: bool) {
+        let inner = &mut *self.inner.borrow_mut();
+        let uptime = self.sys.uptime();
+        let due = |last: Duration, pause| now || uptime.saturating_sub(last) >= pause;
+        if inner.written.as_ref() != Some(&inner.status) && due(inner.status_at, STATUS_PAUSE) {
+            inner.status_at = uptime;
+            match inner.status.save(self.sys) {
+                Ok(()) => inner.written = Some(inner.status.clone()),
+                Err(c) => self.sys.say(Priority::Warning, &format!("{}; {}", c.what, c.remedy)),
+            }
+        }
+        if due(inner.log_at, LOG_PAUSE) {
+            inner.log_at = uptime;
+            if let Err(error) = inner.log.flush(self.sys, &inner.status) {
+                self.sys.say(Priority::Warning, &format!("log on the boot partition: {error}"));
+            }
+        }
+    }
+}
+
+fn line(step: StepId, condition: &Condition) -> String {
+    format!("{step}: {}; {}", condition.what, condition.remedy)
+}

@@ -1,0 +1,164 @@
+//! One run: ask the machine what comes next, do it, until it says how to end.
+
+use std::path::Path;
+
+use nodeconf::{NodeConfig, paths};
+
+use crate::exit::Exit;
+use crate::finding::{Condition, Finding};
+use crate::ledger::{Ledger, LedgerError, Moment};
+use crate::machine::{Action, Facts, StepId, decide};
+use crate::report::Report;
+use crate::steps::{self, Context};
+use crate::sys::Sys;
+
+const LOCK: &str = "/run/bake/lock";
+
+/// Brings the node as far as it goes, and reports.
+#[must_use]
+pub fn run(sys: &dyn Sys) -> Exit {
+    let report = Report::open(sys);
+    let (exit, trouble) = match prepare(sys, &report) {
+        Ok((config, ledger)) => {
+            let mut run = Run { sys, config, ledger, report: &report, facts: Facts::default() };
+            run.to_the_end()
+        }
+        Err((exit, condition)) => (exit, Some((StepId::Identity, condition))),
+    };
+    report.end(exit, trouble.as_ref().map(|(step, condition)| (*step, condition)));
+    exit
+}
+
+type Stop = (Exit, Condition);
+
+fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop> {
+    let config = load_config(sys)?;
+    report.identify(&config);
+    take_lock(sys).map_err(|condition| (Exit::TryAgain, condition))?;
+    let found = Ledger::load(sys).map_err(|error| match error {
+        LedgerError::Io(e) => {
+            (Exit::TryAgain, Condition::io(format!("reading {}", paths::LEDGER), &e))
+        }
+        LedgerError::Malformed(_) | LedgerError::Version(_) => (
+            Exit::Broken,
+            Condition::new(
+                error.to_string(),
+                "check the card; remove the file to have every step checked again",
+            ),
+        ),
+    })?;
+    let ledger = match found {
+        Some(ledger) => ledger,
+        None => {
+            let ledger = Ledger::begin(&config, Moment::now(sys));
+            ledger.save(sys).map_err(|condition| (Exit::TryAgain, condition))?;
+            ledger
+        }
+    };
+    report.progress(&ledger);
+    if !ledger.sealed() {
+        report.milestone(&format!(
+            "firstboot {}: {} of cluster {}, {} of {} steps done",
+            env!("CARGO_PKG_VERSION"),
+            config.node.name,
+            config.cluster.name,
+            ledger.done.len(),
+            StepId::ALL.len()
+        ));
+    }
+    Ok((config, ledger))
+}
+
+/// Reads the node configuration.
+///
+/// # Errors
+/// How to end, and why.
+pub fn load_config(sys: &dyn Sys) -> Result<NodeConfig, Stop> {
+    let bytes = sys.read(Path::new(paths::NODE_CONFIG)).map_err(|e| {
+        let condition = Condition::new(
+            format!("reading {}: {e}", paths::NODE_CONFIG),
+            "this card was not baked, or not completely: bake and flash it again",
+        );
+        (Exit::ConfigWrong, condition)
+    })?;
+    NodeConfig::parse(&bytes).map_err(|e| {
+        let condition = Condition::new(
+            format!("{}: {e}", paths::NODE_CONFIG),
+            "bake and flash the card again, with a bake of the same release as this firstboot",
+        );
+        (Exit::ConfigWrong, condition)
+    })
+}
+
+/// Two runs at a time, the unit's and a person's, would step on each other.
+fn take_lock(sys: &dyn Sys) -> Result<(), Condition> {
+    let failed = |e| Condition::io(format!("taking {LOCK}"), &e);
+    sys.make_dirs(Path::new(paths::RUNTIME_DIR), 0o755).map_err(failed)?;
+    if sys.lock(Path::new(LOCK)).map_err(failed)? {
+        return Ok(());
+    }
+    Err(Condition::new("firstboot is already running", "see systemctl status bake-firstboot"))
+}
+
+struct Run<'a> {
+    sys: &'a dyn Sys,
+    config: NodeConfig,
+    ledger: Ledger,
+    report: &'a Report<'a>,
+    facts: Facts,
+}
+
+impl Run<'_> {
+    fn to_the_end(&mut self) -> (Exit, Option<(StepId, Condition)>) {
+        loop {
+            match decide(&self.ledger, &self.facts, &self.config) {
+                Action::Observe(step) => self.observe(step),
+                Action::Apply(step) => self.apply(step),
+                Action::Record(step) => self.record(step),
+                Action::Finish(exit, why) => return (exit, why),
+            }
+        }
+    }
+
+    fn context(&self, step: StepId) -> Context<'_> {
+        Context {
+            sys: self.sys,
+            config: &self.config,
+            report: self.report,
+            applied: self.facts.was_applied(step),
+        }
+    }
+
+    fn observe(&mut self, step: StepId) {
+        let finding = steps::check(step, &self.context(step));
+        if self.ledger.sealed()
+            && let Finding::Unmet(c) | Finding::Blocked(c) = &finding
+        {
+            self.report.note(&format!("{step}: {}", c.what));
+        }
+        self.facts.saw(step, finding);
+    }
+
+    fn apply(&mut self, step: StepId) {
+        if let Some(condition) = self.facts.finding(step).and_then(Finding::condition) {
+            self.report.applying(step, condition);
+        }
+        let applied = steps::apply(step, &self.context(step));
+        self.facts.applied(step);
+        if let Err(condition) = applied {
+            self.facts.saw(step, Finding::Blocked(condition));
+        }
+    }
+
+    fn record(&mut self, step: StepId) {
+        let mut ledger = self.ledger.clone();
+        ledger.done.insert(step, Moment::now(self.sys));
+        if let Err(condition) = ledger.save(self.sys) {
+            self.facts.saw(step, Finding::Blocked(condition));
+            return;
+        }
+        self.ledger = ledger;
+        self.report.progress(&self.ledger);
+        self.report.done(step, self.ledger.took(step).unwrap_or_default());
+    }
+}
