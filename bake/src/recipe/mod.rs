@@ -1,1 +1,160 @@
-//! Pure: traits of a base image and a node plan become an ordered list of edits.
+//! Base image traits and node plan in, ordered edits out: pure data.
+//!
+//! [`traits`] reads what an image is, [`recipe`] says what it needs, as [`edit`]s that print
+//! themselves; [`amend`] changes parts of files; [`apply`] does it all to an image, and [`undo`]
+//! takes away what an earlier bake did.
+
+pub mod amend;
+pub mod apply;
+pub mod edit;
+pub mod traits;
+pub mod undo;
+
+mod cloud_init;
+mod firewall;
+mod firstboot;
+mod identity;
+mod iptables;
+mod k3s;
+mod kernel;
+mod network;
+mod steps;
+mod swap;
+mod time;
+mod users;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nodeconf::{NodeConfig, Role};
+
+pub use edit::{Access, Action, Edit, Material, Source, Topic};
+pub use traits::Traits;
+
+use crate::error::{Error, Result};
+use crate::profile::{BaseFacts, FileContent, NodePlan};
+use steps::Steps;
+use traits::Growth;
+
+/// Files of the host that a recipe puts into the image.
+#[derive(Debug, Clone)]
+pub struct Materials {
+    /// The device binary for the image's architecture.
+    pub firstboot: Material,
+    /// The K3s binary; needed by every node that runs K3s.
+    pub k3s: Option<Material>,
+    /// K3s's image bundle; needed where the profile says `airgap`.
+    pub airgap: Option<Bundle>,
+    /// Manifests and files the profile names, by their path on the host.
+    pub host_files: BTreeMap<PathBuf, Material>,
+}
+
+/// An archive of container images.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Its name in K3s's image folder, whose suffix says how it is compressed.
+    pub file_name: String,
+    /// The archive.
+    pub material: Material,
+}
+
+impl Materials {
+    fn host_file(&self, path: &Path) -> Result<Material> {
+        self.host_files
+            .get(path)
+            .cloned()
+            .ok_or_else(|| Error::NotFound { what: "file", name: path.display().to_string() })
+    }
+}
+
+/// What one node's image gets.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// In the order they are applied.
+    pub edits: Vec<Edit>,
+    /// What a curious user may want to know.
+    pub notes: Vec<String>,
+    /// What the user should read.
+    pub warnings: Vec<String>,
+    /// The node configuration among the edits.
+    pub config: NodeConfig,
+}
+
+impl Recipe {
+    /// Bytes the new files need at most, counting whole blocks of 4 KiB and an inode for each.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        const BLOCK: u64 = 4096;
+        self.edits
+            .iter()
+            .map(|edit| match &edit.action {
+                Action::Write { source, .. } => source.len().next_multiple_of(BLOCK) + BLOCK,
+                _ => BLOCK,
+            })
+            .sum()
+    }
+}
+
+/// Everything that makes the image of these `traits` the node of this `plan`.
+///
+/// `time` is the bake's, in seconds since 1970-01-01 UTC: the clock's floor and the time of all
+/// that is made.
+///
+/// # Errors
+/// [`Error::Usage`] where the plan contradicts the image, [`Error::NotFound`] where a material
+/// is missing.
+pub fn recipe(
+    traits: &Traits,
+    plan: &NodePlan,
+    materials: &Materials,
+    time: i64,
+) -> Result<Recipe> {
+    refuse_packages(plan)?;
+    let mut steps = Steps::new();
+    if plan.node.role != Role::Database {
+        kernel::edits(traits, plan, &mut steps);
+    }
+    let iptables = iptables::edits(traits, plan, &mut steps);
+    swap::edits(traits, plan, &mut steps);
+    identity::edits(traits, plan, &mut steps);
+    network::edits(traits, plan, &mut steps);
+    users::edits(traits, plan, time, &mut steps)?;
+    cloud_init::edits(traits, plan, &mut steps);
+    time::edits(traits, plan, time, &mut steps)?;
+    if let Some(k3s) = &plan.k3s {
+        k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
+    }
+    firewall::edits(traits, plan, &mut steps);
+    let config = plan.config(&BaseFacts {
+        boot_mount: traits.boot_mount.clone(),
+        clock_floor: u64::try_from(time).unwrap_or(0),
+        iptables: iptables.outcome,
+        root_growth: traits.growth != Growth::None,
+    });
+    firstboot::edits(plan, &config, materials, &mut steps);
+    files(plan, materials, &mut steps)?;
+    let Steps { edits, notes, warnings, .. } = steps;
+    Ok(Recipe { edits, notes, warnings, config })
+}
+
+fn files(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -> Result<()> {
+    steps.about(Topic::Files);
+    for file in &plan.files {
+        let source = match &file.content {
+            FileContent::Inline(text) => Source::Bytes(text.clone().into_bytes()),
+            FileContent::Host(host) => Source::Material(materials.host_file(&host.path)?),
+        };
+        steps.put(&file.path, Access { mode: file.mode, uid: file.uid, gid: file.gid }, source);
+    }
+    Ok(())
+}
+
+fn refuse_packages(plan: &NodePlan) -> Result<()> {
+    if plan.system.packages.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        what: format!("system.packages ({})", plan.system.packages.join(", ")),
+        feature: "this version installs no Debian packages into an image".into(),
+    })
+}
