@@ -2,8 +2,12 @@
 
 pub mod build;
 pub mod cache;
+pub mod cat;
 pub mod completions;
+pub mod diff;
+pub mod image_path;
 pub mod images;
+pub mod ls;
 pub mod man;
 pub mod profile;
 
@@ -12,7 +16,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Exit, IoContext, Result};
+use crate::fetch::{Cache, Fetcher, Options};
+use crate::sys::interrupt::Cancel;
 use crate::ui::{Style, Ui};
 
 const EXAMPLES: &str = "\
@@ -68,6 +74,22 @@ pub struct Session {
     pub common: Common,
     /// Where everything is printed.
     pub ui: Ui,
+    /// Set when the user or the system asks us to stop.
+    pub cancel: Cancel,
+}
+
+impl Session {
+    /// Fetches as the common options say, and tells this session's face about it.
+    ///
+    /// # Errors
+    /// A malformed `--mirror`; no cache folder to be found.
+    pub fn fetcher(&self) -> Result<Fetcher<'_>> {
+        let Common { cache_dir, offline, mirror, .. } = &self.common;
+        let mirror = mirror.as_deref().map(Options::parse_mirror).transpose()?;
+        let cancel = self.cancel.clone();
+        let options = Options { offline: *offline, mirror, cancel, ..Options::default() };
+        Ok(Fetcher::new(Cache::open(cache_dir.as_deref())?, options, &self.ui))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +100,12 @@ enum Verb {
     Cache(cache::Args),
     /// Check, show and write profiles
     Profile(profile::Args),
+    /// List files inside an image
+    Ls(ls::Args),
+    /// Print files inside an image
+    Cat(cat::Args),
+    /// Compare the files of two images
+    Diff(diff::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -97,7 +125,11 @@ pub fn main() -> ExitCode {
     };
     let style =
         Style { json: cli.common.json, quiet: cli.common.quiet, verbose: cli.common.verbose };
-    let session = Session { common: cli.common, ui: Ui::new(style) };
+    let cancel = match Cancel::on_signals().at("catching", "signals") {
+        Ok(cancel) => cancel,
+        Err(error) => return Ui::new(style).fail(&error),
+    };
+    let session = Session { common: cli.common, ui: Ui::new(style), cancel };
     let outcome = match (&cli.verb, stray) {
         (Some(_), Some(option)) => Err(Error::Usage(format!(
             "`{option}` belongs to baking a node and means nothing to this verb"
@@ -116,6 +148,9 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Images(args)) => images::run(args, session),
         Some(Verb::Cache(args)) => cache::run(args, session),
         Some(Verb::Profile(args)) => profile::run(args, session),
+        Some(Verb::Ls(args)) => ls::run(args, session),
+        Some(Verb::Cat(args)) => cat::run(args, session),
+        Some(Verb::Diff(args)) => diff::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{self, Partition, Table};
 use crate::error::{Context, Error, Result};
+use crate::fetch::Fetcher;
 use crate::fs::root::Root;
 use crate::fs::{self, Description, FileKind, FileTree, fstab};
 use crate::store::{FileSource, Image, ReadAt, SharedImage};
@@ -31,6 +32,16 @@ pub struct Volume {
     pub content: Result<Description, Error>,
     /// Where the system mounts it; `None` where its fstab does not say.
     pub mounted_at: Option<String>,
+}
+
+/// Opens the image at `path`, decompressed through the cache where it is compressed.
+///
+/// # Errors
+/// As [`open_raw`], and what unpacking it fails with.
+pub fn open(path: &Path, fetcher: &Fetcher<'_>) -> Result<Opened> {
+    let base = fetcher.local_base(path, None)?;
+    let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(&base.path)?);
+    open_source(path, source).with_context(|| format!("opening {}", path.display()))
 }
 
 /// Opens the raw image file at `path`.
