@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use nodeconf::{Address, Iptables, NodeConfig, NodeSecrets, Role, Secret, Swap};
 
 use super::k3s::K3sConfig;
@@ -11,7 +13,7 @@ use super::k3s::K3sConfig;
 /// One node of a profile, with every default filled in and every secret it needs.
 ///
 /// `Debug` shows no secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodePlan {
     /// The profile's name (`master3`), for reports and records.
     pub profile: String,
@@ -45,7 +47,8 @@ pub struct NodePlan {
 }
 
 /// Where the base image comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ImageSource {
     /// An entry of the catalogue.
     Id(String),
@@ -61,7 +64,8 @@ pub enum ImageSource {
 }
 
 /// Size of the root file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RootSize {
     /// Grown only when the payload needs it, by what it needs and some room.
     Auto,
@@ -72,7 +76,7 @@ pub enum RootSize {
 }
 
 /// A node's K3s.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct K3sPlan {
     /// Release (`v1.36.5+k3s1`).
     pub version: String,
@@ -93,7 +97,8 @@ pub struct K3sPlan {
 }
 
 /// Which iptables the profile wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum IptablesWish {
     /// The system's in legacy mode, where the image has it.
     Legacy,
@@ -104,7 +109,7 @@ pub enum IptablesWish {
 }
 
 /// A node's operating system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SystemPlan {
     /// Which iptables.
     pub iptables: IptablesWish,
@@ -125,7 +130,7 @@ pub struct SystemPlan {
 }
 
 /// A user of the node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserPlan {
     /// Login name.
     pub name: String,
@@ -140,7 +145,7 @@ pub struct UserPlan {
 }
 
 /// A wireless network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WifiPlan {
     /// Its name, 1 to 32 bytes.
     pub ssid: String,
@@ -153,7 +158,7 @@ pub struct WifiPlan {
 }
 
 /// A node's network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkPlan {
     /// Interface the node's address is on.
     pub interface: String,
@@ -166,7 +171,7 @@ pub struct NetworkPlan {
 }
 
 /// A server's part in moving the shared address (VRRP, RFC 5798).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VrrpPlan {
     /// 1 to 254; the highest alive holds the address.
     pub priority: u8,
@@ -179,7 +184,8 @@ pub struct VrrpPlan {
 }
 
 /// Who gives addresses to services of type LoadBalancer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadBalancer {
     /// K3s's own.
     Servicelb,
@@ -190,7 +196,7 @@ pub enum LoadBalancer {
 }
 
 /// A file on the host that goes into the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostFile {
     /// Where it is on the host.
     pub path: PathBuf,
@@ -201,7 +207,7 @@ pub struct HostFile {
 }
 
 /// A file of the user's that goes into the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FilePlan {
     /// Absolute path in the image.
     pub path: String,
@@ -216,7 +222,8 @@ pub struct FilePlan {
 }
 
 /// What a file of the user's holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FileContent {
     /// Written in the profile.
     Inline(String),
