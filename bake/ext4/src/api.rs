@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Result, unsupported};
+use crate::error::{Error, Result, show};
 use crate::fs::Ext4;
 use crate::store::Store;
 use crate::types::{Attributes, Content, Entry, Metadata};
@@ -23,8 +23,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// Device and corruption.
     pub fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>> {
-        let _ = path;
-        Err(unsupported("metadata"))
+        self.lookup(path)?.map(|number| self.describe(number)).transpose()
     }
 
     /// Entries of a directory, in the order of their names' bytes, without `.` and `..`.
@@ -32,8 +31,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `NotADirectory`, device and corruption.
     pub fn read_dir(&self, path: &[u8]) -> Result<Vec<Entry>> {
-        let _ = path;
-        Err(unsupported("read_dir"))
+        self.list(path)
     }
 
     /// Reads part of a file; returns how many bytes were there (short only at the end).
@@ -41,8 +39,15 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `IsADirectory`, `Invalid` for what has no content, device and corruption.
     pub fn read_at(&self, path: &[u8], offset: u64, buf: &mut [u8]) -> Result<usize> {
-        let _ = (path, offset, buf);
-        Err(unsupported("read_at"))
+        let number = self.resolve(path)?;
+        let inode = self.live_inode(number)?;
+        if inode.is_dir() {
+            return Err(Error::IsADirectory { path: show(path) });
+        }
+        if !inode.is_file() {
+            return Err(Error::Invalid { path: show(path), reason: "not a regular file" });
+        }
+        self.read_content(number, &inode, offset, buf)
     }
 
     /// Target of a symbolic link.
@@ -50,8 +55,12 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `Invalid` where it is none, device and corruption.
     pub fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let _ = path;
-        Err(unsupported("read_link"))
+        let number = self.resolve(path)?;
+        let inode = self.live_inode(number)?;
+        if !inode.is_symlink() {
+            return Err(Error::Invalid { path: show(path), reason: "not a symbolic link" });
+        }
+        self.link_target(number, &inode)
     }
 
     /// Extended attributes, sorted by full name (`security.capability`).
@@ -59,8 +68,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, device and corruption.
     pub fn xattrs(&self, path: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
-        let _ = path;
-        Err(unsupported("xattrs"))
+        self.all_attrs(self.resolve(path)?)
     }
 
     /// Creates or replaces a regular file; the parent must exist. A replaced file keeps nothing of
@@ -75,8 +83,7 @@ impl<S: Store> Ext4<S> {
         content: Content<S::Payload>,
         attributes: Attributes,
     ) -> Result<()> {
-        let _ = (path, content, attributes);
-        Err(unsupported("write"))
+        self.edit(|fs| fs.create_file(path, content, attributes))
     }
 
     /// Creates a directory; where one exists it only takes on the attributes.
@@ -84,8 +91,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// As [`Ext4::write`]; `Exists` where something else than a directory is, `TooManyLinks`.
     pub fn mkdir(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
-        let _ = (path, attributes);
-        Err(unsupported("mkdir"))
+        self.edit(|fs| fs.make_dir(path, attributes))
     }
 
     /// Creates or replaces a symbolic link.
@@ -93,8 +99,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// As [`Ext4::write`].
     pub fn symlink(&mut self, path: &[u8], target: &[u8], attributes: Attributes) -> Result<()> {
-        let _ = (path, target, attributes);
-        Err(unsupported("symlink"))
+        self.edit(|fs| fs.create_symlink(path, target, attributes))
     }
 
     /// Adds a hard link `new` to `old`, which must not be a directory.
@@ -102,8 +107,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `IsADirectory`, `Exists`, `TooManyLinks`, `NoSpace`, device and corruption.
     pub fn hard_link(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
-        let _ = (old, new);
-        Err(unsupported("hard_link"))
+        self.edit(|fs| fs.link(old, new))
     }
 
     /// Removes anything but a directory.
@@ -111,8 +115,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `IsADirectory`, device and corruption.
     pub fn remove_file(&mut self, path: &[u8]) -> Result<()> {
-        let _ = path;
-        Err(unsupported("remove_file"))
+        self.edit(|fs| fs.unlink(path))
     }
 
     /// Removes an empty directory.
@@ -120,8 +123,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, `NotADirectory`, `NotEmpty`, device and corruption.
     pub fn remove_dir(&mut self, path: &[u8]) -> Result<()> {
-        let _ = path;
-        Err(unsupported("remove_dir"))
+        self.edit(|fs| fs.delete_dir(path))
     }
 
     /// Moves `old` to `new`, replacing a file or an empty directory there, as rename(2).
@@ -130,8 +132,7 @@ impl<S: Store> Ext4<S> {
     /// `NotFound`, `IsADirectory`, `NotADirectory`, `NotEmpty`, `Invalid` for a directory moved
     /// into itself, `NoSpace`, device and corruption.
     pub fn rename(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
-        let _ = (old, new);
-        Err(unsupported("rename"))
+        self.edit(|fs| fs.move_entry(old, new))
     }
 
     /// Sets mode, owner and times of what exists; on a symbolic link of the link itself.
@@ -139,8 +140,8 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// `NotFound`, device and corruption.
     pub fn set_attributes(&mut self, path: &[u8], attributes: Attributes) -> Result<()> {
-        let _ = (path, attributes);
-        Err(unsupported("set_attributes"))
+        let number = self.resolve(path)?;
+        self.edit(|fs| fs.change_attributes(number, attributes))
     }
 
     /// Sets (`Some`) or removes (`None`) an extended attribute; removing one that is not there
@@ -150,8 +151,8 @@ impl<S: Store> Ext4<S> {
     /// `NotFound`, `InvalidName` for an unknown namespace, `TooLarge`, `NoSpace`, device and
     /// corruption.
     pub fn set_xattr(&mut self, path: &[u8], name: &str, value: Option<&[u8]>) -> Result<()> {
-        let _ = (path, name, value);
-        Err(unsupported("set_xattr"))
+        let number = self.resolve(path)?;
+        self.edit(|fs| fs.change_xattr(number, name, value))
     }
 
     /// Free space in bytes that edits may still use, blocks reserved for root included.
@@ -166,7 +167,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// Device and corruption.
     pub fn used(&self) -> Result<Vec<Range<u64>>> {
-        Err(unsupported("used"))
+        self.used_ranges()
     }
 
     /// Volume label.
@@ -210,7 +211,7 @@ impl<S: Store> Ext4<S> {
     /// # Errors
     /// The device, or the source of new content, failed.
     pub fn commit(&mut self) -> Result<()> {
-        Err(unsupported("commit"))
+        self.write_everything()
     }
 
     /// Gives the device back. What was not committed is lost.

@@ -1,5 +1,6 @@
 //! The open file system: its parts, opening, and the frame every edit runs in.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use crate::error::{Result, corrupt, unsupported};
@@ -26,9 +27,11 @@ pub struct Ext4<S: Store> {
     pub(crate) clock: i64,
     /// Longest free run of each group where it is known.
     pub(crate) longest: Vec<Option<u32>>,
+    /// Blocks no file can have, once somebody asked.
+    pub(crate) zone: OnceCell<Vec<(u64, u64)>>,
     /// The superblock before the current edit, and since the last commit.
     before: Superblock,
-    committed: Superblock,
+    pub(crate) committed: Superblock,
 }
 
 impl<S: Store> Ext4<S> {
@@ -50,7 +53,6 @@ impl<S: Store> Ext4<S> {
         let mut fs = Self::assemble(volume, sb)?;
         fs.require_clean()?;
         fs.recover()?;
-        fs.sb.settle_hash_sign();
         fs.accept();
         Ok(fs)
     }
@@ -70,6 +72,7 @@ impl<S: Store> Ext4<S> {
             seed: sb.csum_seed(),
             clock: sb.write_time(),
             longest: vec![None; g.groups as usize],
+            zone: OnceCell::new(),
             before: sb.clone(),
             committed: sb.clone(),
             sb,
@@ -108,7 +111,7 @@ impl<S: Store> Ext4<S> {
         done
     }
 
-    fn accept(&mut self) {
+    pub(crate) fn accept(&mut self) {
         self.volume.accept();
         self.groups.accept();
         self.before = self.sb.clone();
@@ -123,6 +126,7 @@ impl<S: Store> Ext4<S> {
             }
         }
         self.longest.truncate(self.sb.geometry.groups as usize);
+        self.zone.take();
         self.volume.set_blocks(self.sb.geometry.blocks);
     }
 }

@@ -8,10 +8,14 @@
 //! Facts of the format come from the kernel's `Documentation/filesystems/ext4`.
 #![forbid(unsafe_code)]
 
+mod alloc;
 mod api;
 mod bitmap;
 mod bytes;
+mod commit;
 mod csum;
+mod dir;
+mod edit;
 mod error;
 mod features;
 mod fs;
@@ -19,10 +23,14 @@ mod group;
 mod grow;
 mod inode;
 mod journal;
+mod map;
+mod path;
+mod read;
 mod store;
 mod superblock;
 mod types;
 mod volume;
+mod xattr;
 
 pub use crate::error::{Error, Result};
 pub use crate::fs::Ext4;

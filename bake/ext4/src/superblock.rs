@@ -175,6 +175,12 @@ impl Superblock {
         self.ro_compat() & bit != 0
     }
 
+    /// Sets or clears bits of `s_feature_compat`.
+    pub(crate) fn set_compat(&mut self, bit: u32, on: bool) {
+        let bits = if on { self.compat() | bit } else { self.compat() & !bit };
+        put32(&mut *self.raw, 0x5C, bits);
+    }
+
     /// Sets or clears bits of `s_feature_incompat`.
     pub(crate) fn set_incompat(&mut self, bit: u32, on: bool) {
         let bits = if on { self.incompat() | bit } else { self.incompat() & !bit };

@@ -4,6 +4,8 @@
 mod table;
 mod time;
 
+pub(crate) use self::time::Stamp;
+
 use crate::bytes::{high16, high32, join16, join32, le16, le32, low16, low32, put16, put32};
 use crate::csum::{crc32c, inode_seed};
 
@@ -208,6 +210,15 @@ impl Inode {
         let start = (128 + usize::from(self.extra_isize())).min(self.raw.len());
         let start = if self.raw.len() == 128 { 128 } else { start };
         &mut self.raw[start..]
+    }
+
+    /// Gives an inode that uses nothing beyond its first 128 bytes its extra fields, all zero, as
+    /// the kernel does when it next writes such an inode.
+    pub(crate) fn widen(&mut self, extra: u16) {
+        if self.raw.len() > 128 && self.extra_isize() == 0 {
+            self.raw[128..].fill(0);
+            put16(&mut self.raw, 0x80, extra);
+        }
     }
 
     /// Whether the field of `len` bytes at `at` (beyond 128) is in use.

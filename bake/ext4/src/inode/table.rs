@@ -49,6 +49,14 @@ impl<S: Store> Ext4<S> {
         Ok(inode)
     }
 
+    /// Makes an inode all zero, which is how inodes look that were never used.
+    pub(crate) fn clear_inode(&mut self, number: u32) -> Result<()> {
+        let (block, at) = self.inode_place(number)?;
+        let size = self.sb.geometry.inode_size as usize;
+        self.volume.modify(block)?[at..at + size].fill(0);
+        Ok(())
+    }
+
     /// Writes an inode with its checksum.
     pub(crate) fn write_inode(&mut self, number: u32, inode: &Inode) -> Result<()> {
         let (block, at) = self.inode_place(number)?;

@@ -1,0 +1,69 @@
+//! Paths: `/`-separated bytes from the root, taken literally.
+
+use crate::dir::Dir;
+use crate::error::{Error, Result, show};
+use crate::fs::Ext4;
+use crate::inode::ROOT;
+use crate::store::Store;
+
+/// Longest name of an entry, in bytes.
+const NAME_MAX: usize = 255;
+
+/// The names of a path, empty ones left out.
+pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
+    let invalid = |reason| Err(Error::InvalidName { path: show(path), reason });
+    let names: Vec<&[u8]> =
+        path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).collect();
+    for name in &names {
+        if name.len() > NAME_MAX {
+            return invalid("a name is longer than 255 bytes");
+        }
+        if name.contains(&0) {
+            return invalid("a name holds a NUL byte");
+        }
+        if *name == b"." || *name == b".." {
+            return invalid("`.` and `..` are not followed");
+        }
+    }
+    Ok(names)
+}
+
+impl<S: Store> Ext4<S> {
+    /// Inode of a path; `None` where it does not exist or leads through something else than
+    /// directories.
+    pub(crate) fn lookup(&self, path: &[u8]) -> Result<Option<u32>> {
+        let mut number = ROOT;
+        for name in components(path)? {
+            let inode = self.live_inode(number)?;
+            if !inode.is_dir() {
+                return Ok(None);
+            }
+            match self.find_entry(&Dir { number, inode }, name)? {
+                Some(found) => number = found.inode,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(number))
+    }
+
+    /// Inode of a path that must exist.
+    pub(crate) fn resolve(&self, path: &[u8]) -> Result<u32> {
+        self.lookup(path)?.ok_or_else(|| Error::NotFound { path: show(path) })
+    }
+
+    /// The directory a path lies in, and its last name.
+    pub(crate) fn resolve_parent<'a>(&self, path: &'a [u8]) -> Result<(Dir, &'a [u8])> {
+        let mut names = components(path)?;
+        let Some(name) = names.pop() else {
+            let reason = "the root directory cannot be replaced or removed";
+            return Err(Error::InvalidName { path: show(path), reason });
+        };
+        let above = names.join(&b'/');
+        let number = self.resolve(&above)?;
+        let inode = self.live_inode(number)?;
+        if !inode.is_dir() {
+            return Err(Error::NotADirectory { path: show(&above) });
+        }
+        Ok((Dir { number, inode }, name))
+    }
+}
