@@ -1,0 +1,86 @@
+//! Tokens: `password`, or `K10<CA hash>::<user>:<password>` (K3s docs, token).
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use ring::digest::{SHA256, digest};
+
+use crate::Fatal;
+use crate::config::Config;
+
+/// A token as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Hash of the CA that it pins.
+    pub pin: Option<String>,
+    /// The secret part.
+    pub password: String,
+}
+
+impl Token {
+    /// Takes a token apart.
+    pub fn parse(text: &str) -> Result<Self, Fatal> {
+        let text = text.trim();
+        let Some(full) = text.strip_prefix("K10") else {
+            return Ok(Self { pin: None, password: text.to_owned() });
+        };
+        let (pin, credentials) = full.split_once("::").ok_or("invalid token format")?;
+        let (_, password) = credentials.split_once(':').ok_or("invalid token format")?;
+        Ok(Self { pin: Some(pin.to_owned()), password: password.to_owned() })
+    }
+
+    /// `KEY` or what `KEY-file` names.
+    pub fn configured(config: &Config, key: &str) -> Result<Option<Self>, Fatal> {
+        if let Some(text) = config.get(key) {
+            return Self::parse(text).map(Some);
+        }
+        let Some(file) = config.get(&format!("{key}-file")) else { return Ok(None) };
+        let file = match file.starts_with('/') && !Path::new(file).exists() {
+            true => crate::rooted(file),
+            false => file.into(),
+        };
+        let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        Self::parse(&text).map(Some)
+    }
+
+    /// The token as K3s writes it into its files.
+    pub fn full(&self, hash: &str, user: &str) -> String {
+        format!("K10{hash}::{user}:{}\n", self.password)
+    }
+}
+
+/// The hash in a token: of the file's bytes where it is one certificate, else of the last one's
+/// DER (K3s `pkg/clientaccess`).
+pub fn ca_hash(pem: &str) -> Result<String, Fatal> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    let hashed = match pem.matches(BEGIN).count() {
+        0 => return Err("no certificate in server-ca.crt".into()),
+        1 => digest(&SHA256, pem.as_bytes()),
+        _ => {
+            let last = pem.rsplit(BEGIN).next().unwrap_or_default();
+            let body = last.split("-----END").next().unwrap_or_default();
+            let body: String = body.split_whitespace().collect();
+            let der = base64::engine::general_purpose::STANDARD
+                .decode(body)
+                .map_err(|e| format!("server-ca.crt: {e}"))?;
+            digest(&SHA256, &der)
+        }
+    };
+    Ok(hashed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms() {
+        let short = Token { pin: None, password: "s3cret".into() };
+        assert_eq!(Token::parse("s3cret\n"), Ok(short));
+        let full = Token { pin: Some("ab12".into()), password: "s3cret".into() };
+        assert_eq!(Token::parse("K10ab12::server:s3cret"), Ok(full.clone()));
+        assert_eq!(full.full("ab12", "server"), "K10ab12::server:s3cret\n");
+        assert!(Token::parse("K10ab12:s3cret").is_err());
+    }
+}
