@@ -1,1 +1,131 @@
-//! The base images we know, from `images/*.yaml`.
+//! The catalogue of base images: what ships with bake, and what the user adds.
+
+mod entry;
+pub mod imager;
+mod parse;
+mod pins;
+mod shipped;
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+pub use entry::{Entry, Packing, Trust};
+pub use parse::{parse, render};
+pub use pins::k3s_pin;
+
+use crate::error::{Error, Fault, IoContext, Result};
+
+/// All known base images.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// What ships with bake.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] only where a shipped file is wrong, which a test rules out.
+    pub fn shipped() -> Result<Self> {
+        let mut catalogue = Self::default();
+        for (name, text) in shipped::IMAGES {
+            catalogue.add(&format!("images/{name}"), parse(&format!("images/{name}"), text)?)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// What ships with bake, and every `*.yaml` in `folder`, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the place of each fault, [`Error::Io`].
+    pub fn load(folder: Option<&Path>) -> Result<Self> {
+        let mut catalogue = Self::shipped()?;
+        let files = folder.map_or(Ok(Vec::new()), yaml_files)?;
+        for path in files {
+            let what = path.display().to_string();
+            let text = std::fs::read_to_string(&path).at("reading", &path)?;
+            catalogue.add(&what, parse(&what, &text)?)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// Where the user's own catalogue files lie: `$XDG_CONFIG_HOME/bake/images`.
+    #[must_use]
+    pub fn user_folder() -> Option<PathBuf> {
+        let strategy = etcetera::choose_base_strategy().ok()?;
+        Some(strategy.config_dir().join("bake").join("images"))
+    }
+
+    /// Every entry, in the order of the files.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry with this id, or the newest of this series, one with a confirmed digest before
+    /// those without.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the nearest names.
+    pub fn find(&self, name: &str) -> Result<&Entry> {
+        let of_series = || self.entries.iter().filter(|e| e.series.as_deref() == Some(name));
+        self.entries
+            .iter()
+            .find(|e| e.id == name)
+            .or_else(|| of_series().max_by_key(|e| (e.trust == Trust::Confirmed, e.age_key())))
+            .ok_or_else(|| {
+                let error = Error::NotFound { what: "image", name: name.into() };
+                error.hint(match self.nearest(name) {
+                    Some(near) => format!("did you mean `{near}`? See `bake images list --all`"),
+                    None => "see `bake images list`; a file needs a path, such as ./my.img".into(),
+                })
+            })
+    }
+
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let names =
+            self.entries.iter().flat_map(|e| e.series.as_deref().into_iter().chain([&*e.id]));
+        let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
+        let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (best.0 > 0.75).then_some(best.1)
+    }
+
+    /// Adds a file's entries; an id is used once, and is no series.
+    fn add(&mut self, what: &str, entries: Vec<Entry>) -> Result<()> {
+        let mut faults = Vec::new();
+        for entry in entries {
+            let is_series = self.entries.iter().any(|e| e.series.as_ref() == Some(&entry.id));
+            if is_series || self.entries.iter().any(|e| e.id == entry.id) {
+                faults.push(Fault {
+                    key: entry.id.clone(),
+                    at: None,
+                    message: "another image has this id".into(),
+                    help: Some("give it an id of its own".into()),
+                });
+            }
+            self.entries.push(entry);
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Error::Invalid { what: what.into(), faults }) }
+    }
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("listing", folder, e)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.at("listing", folder)?.path();
+        if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

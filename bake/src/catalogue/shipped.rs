@@ -1,0 +1,10 @@
+//! The files of `images/`, embedded; a test holds this list to the folder.
+
+/// Name and text of every catalogue of images.
+pub(super) const IMAGES: [(&str, &str); 2] = [
+    ("raspios.yaml", include_str!("../../../images/raspios.yaml")),
+    ("ubuntu.yaml", include_str!("../../../images/ubuntu.yaml")),
+];
+
+/// Digests of K3s releases.
+pub(super) const K3S: (&str, &str) = ("k3s.yaml", include_str!("../../../images/k3s.yaml"));
