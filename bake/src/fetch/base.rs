@@ -8,7 +8,7 @@ use url::Url;
 use super::cache::remove;
 use super::download::Wanted;
 use super::entry::{Kind, Record};
-use super::{Fetcher, local, unpack};
+use super::{Fetcher, Listed, local, unpack};
 use crate::error::{Error, IoContext, Result};
 use crate::io::decompress::{self, Format};
 use crate::io::digest::Sha256;
@@ -125,6 +125,21 @@ impl Fetcher<'_> {
     /// [`Error::Io`].
     pub fn cached(&self, request: &BaseRequest) -> Result<Option<Base>> {
         self.cached_base(|r| request.is(r))
+    }
+
+    /// Reads a cached file again, every byte; one that differs from its digest is removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Interrupted`].
+    pub fn verify(&self, listed: &Listed) -> Result<bool> {
+        let (Some(kind), Some(record)) = (listed.kind, &listed.record) else { return Ok(false) };
+        let file = open_regular(listed.path())?;
+        let sound =
+            local::hash(self, listed.path(), &file, &record.name)? == (record.sha256, record.len);
+        if !sound {
+            self.cache.discard(kind, &listed.key)?;
+        }
+        Ok(sound)
     }
 
     fn cached_base(&self, wanted: impl Fn(&Record) -> bool) -> Result<Option<Base>> {

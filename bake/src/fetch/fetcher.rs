@@ -164,8 +164,10 @@ impl<'a> Fetcher<'a> {
         if !self.options.offline {
             return Ok(());
         }
-        Err(Error::NotFound { what: "in the cache, and --offline was given,", name: name.into() }
-            .hint(format!("run once without --offline, or with access to {}", client::shown(url))))
+        Err(Error::NotFound { what: "cached copy", name: name.into() }.hint(format!(
+            "--offline was given: run once without it, with access to {}",
+            client::shown(url)
+        )))
     }
 
     fn client(&self) -> Result<&Client> {

@@ -27,7 +27,7 @@ struct Seen {
 pub(super) fn digest(
     fetcher: &Fetcher<'_>,
     path: &Path,
-    mut file: &File,
+    file: &File,
     name: &str,
 ) -> Result<(Sha256, u64)> {
     let metadata = file.metadata().at("examining", path)?;
@@ -42,14 +42,7 @@ pub(super) fn digest(
     {
         return Ok((seen.sha256, seen.len));
     }
-    fetcher.sink.emit(Event::Started {
-        step: STEP,
-        title: format!("Reading {name}"),
-        total: Some(metadata.len()),
-        unit: Unit::Bytes,
-    });
-    let (sha256, len) = hash(fetcher, path, &mut file)?;
-    fetcher.sink.emit(Event::Finished { step: STEP, detail: format!("sha256 {sha256}") });
+    let (sha256, len) = hash(fetcher, path, file, name)?;
     let seen = Seen { path: absolute, len, modified, sha256 };
     if let Ok(text) = serde_json::to_vec(&seen) {
         // Only a memory: without it the file is read again.
@@ -58,7 +51,19 @@ pub(super) fn digest(
     Ok((sha256, len))
 }
 
-fn hash(fetcher: &Fetcher<'_>, path: &Path, file: &mut &File) -> Result<(Sha256, u64)> {
+/// Digest and length of an open file, every byte read, with progress.
+pub(super) fn hash(
+    fetcher: &Fetcher<'_>,
+    path: &Path,
+    mut file: &File,
+    name: &str,
+) -> Result<(Sha256, u64)> {
+    fetcher.sink.emit(Event::Started {
+        step: STEP,
+        title: format!("Reading {name}"),
+        total: Some(file.metadata().at("examining", path)?.len()),
+        unit: Unit::Bytes,
+    });
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 20];
     let mut len = 0;
@@ -66,10 +71,13 @@ fn hash(fetcher: &Fetcher<'_>, path: &Path, file: &mut &File) -> Result<(Sha256,
         fetcher.options.cancel.check()?;
         let n = file.read(&mut buffer).at("reading", path)?;
         if n == 0 {
-            return Ok((hasher.finish(), len));
+            break;
         }
         hasher.update(&buffer[..n]);
         len += n as u64;
         fetcher.sink.emit(Event::Progress { step: STEP, done: len });
     }
+    let sha256 = hasher.finish();
+    fetcher.sink.emit(Event::Finished { step: STEP, detail: format!("sha256 {sha256}") });
+    Ok((sha256, len))
 }

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod diff;
 pub mod edit;
 pub mod extract;
+pub mod fetch;
 pub mod open;

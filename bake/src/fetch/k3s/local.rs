@@ -41,21 +41,25 @@ pub fn local_binary(wanted: Local<'_>, sink: &dyn Sink) -> Result<Verified<File>
     verified(file, path, pin)
 }
 
-/// The bundle of images given by the user: a tar archive, plain, gzip or Zstandard.
+/// The bundle of images given by the user, and the name it must have for K3s: a tar archive,
+/// plain, gzip or Zstandard.
 ///
 /// # Errors
-/// [`Error::Verification`] where the pin does not fit or it is no archive, [`Error::Io`].
-pub fn local_images(path: &Path, pin: Option<Sha256>) -> Result<Verified<File>> {
+/// [`Error::Verification`] where it is no such archive, [`Error::Io`].
+pub fn local_images(path: &Path, arch: Arch) -> Result<(String, Verified<File>)> {
     let mut file = open_regular(path)?;
-    let format = decompress::detect_at_start(&mut file).at("reading", path)?;
-    match format {
-        Format::Zstd | Format::Gzip | Format::Refused(Refused::Tar) => verified(file, path, pin),
+    let suffix = match decompress::detect_at_start(&mut file).at("reading", path)? {
+        Format::Zstd => "tar.zst",
+        Format::Gzip => "tar.gz",
+        Format::Refused(Refused::Tar) => "tar",
         other => {
             let what = path.display().to_string();
             let reason = format!("it is {other}, and K3s takes .tar, .tar.gz and .tar.zst");
-            Err(Error::Verification { what, reason })
+            return Err(Error::Verification { what, reason });
         }
-    }
+    };
+    let name = format!("k3s-airgap-images-{}.{suffix}", super::short(arch));
+    Ok((name, verified(file, path, None)?))
 }
 
 fn verified(file: File, path: &Path, pin: Option<Sha256>) -> Result<Verified<File>> {

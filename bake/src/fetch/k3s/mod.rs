@@ -71,7 +71,8 @@ pub fn binary(
     Ok(found)
 }
 
-/// The bundle of images of `version` for `arch`, Zstandard where the release has it, else gzip.
+/// The bundle of images of `version` for `arch`, Zstandard where the release has it, else gzip;
+/// with its file name, whose suffix K3s goes by.
 ///
 /// # Errors
 /// As [`binary`].
@@ -79,11 +80,12 @@ pub fn images(
     fetcher: &Fetcher<'_>,
     version: &str,
     arch: Arch,
-    pin: Option<Sha256>,
-) -> Result<(Asset, Verified<File>)> {
+    pin: impl Fn(&str) -> Option<Sha256>,
+) -> Result<(String, Verified<File>)> {
     for kind in [Asset::ImagesZst, Asset::ImagesGz] {
+        let pin = pin(&kind.file_name(arch));
         if let Some(found) = asset(fetcher, version, arch, kind, pin)? {
-            return Ok((kind, found));
+            return Ok((kind.file_name(arch), found));
         }
     }
     Err(missing(version, arch, Asset::ImagesZst))

@@ -1,0 +1,97 @@
+//! `bake images import`: Raspberry Pi Imager's list into the user's catalogue.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use url::Url;
+
+use crate::catalogue::{Catalogue, imager, render};
+use crate::cli::Session;
+use crate::error::{Error, IoContext, Result};
+use crate::event::{Event, Sink};
+
+/// The published list has about 300 KiB.
+const LIMIT: u64 = 32 << 20;
+const PUBLISHED: &str = "https://downloads.raspberrypi.com/os_list_imagingutility_v4.json";
+
+/// Arguments of `bake images import`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// File or HTTPS URL of the list
+    #[arg(value_name = "LIST", default_value = PUBLISHED)]
+    list: String,
+    /// Only images whose id, system, release or name contains this
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Name of the catalogue file to write; one of this name is replaced
+    #[arg(long, value_name = "NAME", default_value = "imager")]
+    name: String,
+    /// Print the catalogue file instead of writing it
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    path: String,
+    images: usize,
+    skipped: Vec<String>,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
+    let mut imported = imager::import(&args.list, &read(args, session)?)?;
+    let only = args.only.as_deref().unwrap_or_default().to_lowercase();
+    imported.entries.retain(|e| {
+        let name = e.notes.as_deref().unwrap_or_default();
+        [&*e.id, &e.os, &e.release, name].iter().any(|w| w.to_lowercase().contains(&only))
+    });
+    let shipped = Catalogue::shipped()?;
+    imported.entries.retain(|e| !shipped.entries().iter().any(|known| known.id == e.id));
+    for skipped in &imported.skipped {
+        session.ui.emit(Event::Note { message: format!("left out {skipped}") });
+    }
+    let text = render(&imported.entries)?;
+    if args.dry_run {
+        return session.ui.data(text);
+    }
+    let path = target(args)?;
+    let folder = path.parent().unwrap_or(&path);
+    std::fs::create_dir_all(folder).at("creating", folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).at("creating a file in", folder)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).at("writing", &path)?;
+    file.persist(&path).map_err(|e| Error::io("writing", &path, e.error))?;
+    let (images, skipped) = (imported.entries.len(), imported.skipped);
+    if session.ui.json() {
+        let path = path.display().to_string();
+        return session.ui.json_line(&Report { path, images, skipped });
+    }
+    let left = if skipped.is_empty() {
+        String::new()
+    } else {
+        format!(", {} left out (-v says why)", skipped.len())
+    };
+    session.ui.line(format!("{}: {images} images{left}", path.display()))
+}
+
+fn read(args: &Args, session: &Session) -> Result<String> {
+    if !args.list.starts_with("https://") && !args.list.starts_with("http://") {
+        return std::fs::read_to_string(&args.list).at("reading", &args.list);
+    }
+    let url = Url::parse(&args.list)
+        .map_err(|e| Error::Usage(format!("`{}` is no URL: {e}", args.list)))?;
+    session.fetcher()?.text("the list of images", &url, LIMIT)
+}
+
+fn target(args: &Args) -> Result<PathBuf> {
+    let sound = !args.name.is_empty()
+        && args.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if !sound {
+        return Err(Error::Usage(format!(
+            "`{}` is no name of a catalogue file: it has letters, digits, `-` and `_` only",
+            args.name
+        )));
+    }
+    let folder = Catalogue::user_folder()
+        .ok_or_else(|| Error::Usage("no home folder is known: set XDG_CONFIG_HOME".into()))?;
+    Ok(folder.join(format!("{}.yaml", args.name)))
+}

@@ -1,0 +1,86 @@
+//! What a node needs from elsewhere: its base image and its K3s.
+
+use std::fs::File;
+use std::path::Path;
+
+use url::Url;
+
+use crate::arch::Arch;
+use crate::catalogue::{Catalogue, k3s_pin};
+use crate::error::{Error, Result};
+use crate::event::Sink;
+use crate::fetch::{Base, BaseRequest, Fetcher, Verified, k3s};
+use crate::io::digest::Sha256;
+use crate::profile::{ImageSource, K3sPlan};
+
+/// The base image a profile names, ready to be baked on.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown id, [`Error::Refused`] for one without a digest to believe
+/// in, [`Error::Usage`] for a malformed URL or digest, and those of [`Fetcher::base`].
+pub fn base(fetcher: &Fetcher<'_>, catalogue: &Catalogue, source: &ImageSource) -> Result<Base> {
+    match source {
+        ImageSource::Id(id) => fetcher.base(&catalogue.find(id)?.request(None)?),
+        ImageSource::File(path) => fetcher.local_base(path, None),
+        ImageSource::Url { url, sha256 } => fetcher.base(&from_url(url, Some(parse(sha256)?))?),
+    }
+}
+
+/// A base image that stands in no catalogue.
+///
+/// # Errors
+/// [`Error::Usage`] for what is no URL, [`Error::Refused`] without a digest.
+pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
+    let url = Url::parse(url).map_err(|e| Error::Usage(format!("`{url}` is no URL: {e}")))?;
+    let name = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default().to_owned();
+    if sha256.is_none() {
+        let action = format!("download {name}");
+        let reason = "nothing says what it must be".into();
+        return Err(Error::Refused { action, reason }
+            .hint("give the digest the publisher names with --sha256"));
+    }
+    Ok(BaseRequest { name, url, sha256, size: None, image_sha256: None, image_size: None })
+}
+
+/// The node's K3s program: the user's own, or the release's.
+///
+/// # Errors
+/// Those of [`k3s::binary`] and [`k3s::local_binary`].
+pub fn k3s_binary(
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+    plan: &K3sPlan,
+    arch: Arch,
+    local: Option<&Path>,
+) -> Result<Verified<File>> {
+    let pin = plan.sha256.as_deref().map(parse).transpose()?;
+    if let Some(path) = local {
+        return k3s::local_binary(k3s::Local { path, arch, pin }, sink);
+    }
+    let pin = match pin {
+        Some(pin) => Some(pin),
+        None => k3s_pin(&plan.version, &k3s::Asset::Binary.file_name(arch))?,
+    };
+    k3s::binary(fetcher, &plan.version, arch, pin)
+}
+
+/// The images of the node's K3s and the file name they need: the user's own, or the release's.
+///
+/// # Errors
+/// Those of [`k3s::images`] and [`k3s::local_images`].
+pub fn k3s_images(
+    fetcher: &Fetcher<'_>,
+    plan: &K3sPlan,
+    arch: Arch,
+    local: Option<&Path>,
+) -> Result<(String, Verified<File>)> {
+    if let Some(path) = local {
+        return k3s::local_images(path, arch);
+    }
+    let pin = |name: &str| k3s_pin(&plan.version, name).ok().flatten();
+    k3s::images(fetcher, &plan.version, arch, pin)
+}
+
+fn parse(sha256: &str) -> Result<Sha256> {
+    sha256.parse().map_err(Error::Usage)
+}
