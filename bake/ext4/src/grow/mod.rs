@@ -74,6 +74,8 @@ impl<S: Store> Ext4<S> {
         for place in layout::places(&self.sb, old.groups..new.groups)? {
             self.add_group(&place)?;
         }
+        self.zone.take();
+        self.touch_descriptors();
         self.rebuild_resize_inode()
     }
 
@@ -135,6 +137,14 @@ impl<S: Store> Ext4<S> {
         let free = self.sb.free_inodes() + g.inodes_per_group;
         self.sb.set_free_inodes(free);
         Ok(())
+    }
+
+    /// New copies of the descriptor table need all of it: every block of it counts as changed.
+    fn touch_descriptors(&mut self) {
+        let g = self.sb.geometry;
+        for group in (0..g.groups).step_by((g.block_size / g.desc_size) as usize) {
+            self.groups.get_mut(group);
+        }
     }
 
     fn zero(&mut self, start: u64, blocks: u32) {

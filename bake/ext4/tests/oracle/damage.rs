@@ -106,6 +106,24 @@ fn orphans(root: &Path) -> Vec<File> {
     held
 }
 
+/// A few transactions and an orphan, in a file system without much room.
+pub fn tiny(image: &Path) {
+    crash(image, "", |root| {
+        let sync =
+            || rustix::fs::syncfs(File::open(root).expect("opening the root")).expect("syncing");
+        fs::create_dir(root.join("fresh")).expect("making a directory");
+        for i in 0..40 {
+            File::create(root.join(format!("fresh/entry-{i}"))).expect("creating");
+        }
+        sync();
+        fs::remove_file(root.join("comb")).expect("removing");
+        let held = File::open(root.join("etc/two")).expect("opening");
+        fs::remove_file(root.join("etc/two")).expect("removing");
+        sync();
+        vec![held]
+    });
+}
+
 /// A journal written by debugfs: the content of one file's block is replaced through it, another
 /// block is revoked.
 fn write_journal(image: &Path, version: u8) {

@@ -31,7 +31,18 @@ impl Author {
 
     fn write(&mut self, tree: &Tree) -> Op {
         let len = match self.rng.below(10) {
-            0 => *self.rng.pick(&[0, 1, 1023, 1024, 1025, 4095, 4096, 4097, 12 * 1024, 12 * 4096 + 1]),
+            0 => *self.rng.pick(&[
+                0,
+                1,
+                1023,
+                1024,
+                1025,
+                4095,
+                4096,
+                4097,
+                12 * 1024,
+                12 * 4096 + 1,
+            ]),
             1..=6 => self.rng.below(6000),
             7..=8 => self.rng.below(80_000),
             _ => self.rng.below(self.largest),
@@ -61,10 +72,18 @@ impl Author {
 
     fn xattr(&mut self, tree: &Tree) -> Op {
         let path = self.existing(tree);
-        let on_file = matches!(tree.get(&path).map(|n| &n.kind), Some(Kind::File { .. } | Kind::Directory));
+        let on_file =
+            matches!(tree.get(&path).map(|n| &n.kind), Some(Kind::File { .. } | Kind::Directory));
         // The kernel shows `user.` attributes of files and directories only.
         let names: &[&str] = if on_file {
-            &["user.a", "user.b", "user.shared", "trusted.k", "security.capability", "user.a-name-of-some-length"]
+            &[
+                "user.a",
+                "user.b",
+                "user.shared",
+                "trusted.k",
+                "security.capability",
+                "user.a-name-of-some-length",
+            ]
         } else {
             &["trusted.k", "trusted.l", "trusted.another"]
         };
@@ -90,7 +109,8 @@ impl Author {
 
     fn owner(&mut self) -> Owner {
         let id = |rng: &mut Rng| *rng.pick(&[0, 0, 0, 33, 1000, 65_535, 65_536, 3_000_000_000]);
-        let times: &[i64] = &[0, 1, -1, 1_000_000_000, 1_700_000_000, 2_147_483_647, 2_147_483_648, 4_300_000_000];
+        let times: &[i64] =
+            &[0, 1, -1, 1_000_000_000, 1_700_000_000, 2_147_483_647, 2_147_483_648, 4_300_000_000];
         let times = if self.late_times { times } else { &times[..6] };
         Owner {
             mode: *self.rng.pick(&[0o644, 0o755, 0o600, 0o4755, 0o1777, 0o2711, 0, 0o7777]),
@@ -150,7 +170,8 @@ impl Author {
         let fits = |path: &[u8], inode: usize| {
             wanted(&tree.nodes[inode].kind) && !path.starts_with(b"/lost+found")
         };
-        let all: Vec<&Path> = tree.names.iter().filter(|(p, i)| fits(p, **i)).map(|(p, _)| p).collect();
+        let all: Vec<&Path> =
+            tree.names.iter().filter(|(p, i)| fits(p, **i)).map(|(p, _)| p).collect();
         if all.is_empty() { b"/".to_vec() } else { (*self.rng.pick(&all)).clone() }
     }
 }

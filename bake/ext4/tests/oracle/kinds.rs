@@ -16,6 +16,10 @@ pub enum Fill {
     Entries(u32),
     /// A copy of part of this machine's own `/usr`.
     Real,
+    /// A little of what matters to readers, in a few hundred kilobytes.
+    Tiny,
+    /// The same, with a journal that awaits replay and orphans.
+    TinyDirty,
     /// The same as `Assorted`, with a journal that awaits replay.
     Dirty(damage::Dirty),
 }
@@ -264,12 +268,48 @@ pub const LARGE_DIRECTORIES: &[Kind] = &[
     },
 ];
 
+const TINY_ONE: Kind = Kind {
+    name: "tiny",
+    mib: 2,
+    features: "ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,sparse_super,large_file,\
+               dir_nlink,extra_isize",
+    options: &["-b", "1024", "-I", "256", "-N", "512"],
+    adjust: &[],
+    fill: Fill::Tiny,
+};
+
+/// Kinds small enough to be mutated by the thousand.
+pub const TINY: &[Kind] = &[
+    TINY_ONE,
+    Kind {
+        name: "tiny-ext2",
+        features: "ext_attr,dir_index,filetype,sparse_super,large_file",
+        options: &["-b", "1024", "-I", "128", "-N", "512"],
+        ..TINY_ONE
+    },
+    Kind { name: "tiny-groups", options: &["-b", "1024", "-g", "512", "-N", "512"], ..TINY_ONE },
+    Kind {
+        name: "tiny-csum",
+        features: "ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,\
+                   huge_file,dir_nlink,extra_isize,metadata_csum",
+        ..TINY_ONE
+    },
+    Kind {
+        name: "tiny-dirty",
+        mib: 5,
+        features: "has_journal,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,\
+                   large_file,dir_nlink,extra_isize",
+        fill: Fill::TinyDirty,
+        ..TINY_ONE
+    },
+];
+
 /// A 4 GB file system with real content.
 pub const REAL: Kind = Kind { name: "real-4g", mib: 4096, fill: Fill::Real, ..BASIC };
 
 /// Any kind by its name.
 pub fn by_name(name: &str) -> Kind {
-    *[SMALL, DIRTY, LARGE_DIRECTORIES, &[REAL]]
+    *[SMALL, DIRTY, LARGE_DIRECTORIES, TINY, &[REAL]]
         .into_iter()
         .flatten()
         .find(|k| k.name == name)
@@ -321,6 +361,11 @@ impl Kind {
                 populate::entries(root, count);
             }),
             Fill::Real => populate::through_mount(path, populate::real),
+            Fill::Tiny => populate::through_mount(path, populate::tiny),
+            Fill::TinyDirty => {
+                populate::through_mount(path, populate::tiny);
+                damage::tiny(path);
+            }
             Fill::Dirty(dirty) => {
                 populate::through_mount(path, populate::assorted);
                 dirty.inflict(path);

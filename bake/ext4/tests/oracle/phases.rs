@@ -59,7 +59,11 @@ fn recovery_shows_what_the_kernel_would() {
 fn recovered_file_systems_can_be_edited() {
     on_all(DIRTY, "edits after recovery", |tree| {
         let mut ops = vec![write("/etc/new", 50_000), write("/usr/bin/size-4096", 100)];
-        ops.extend(tree.children(b"/round-2").iter().map(|n| Op::RemoveFile { path: join(b"/round-2", n) }));
+        ops.extend(
+            tree.children(b"/round-2")
+                .iter()
+                .map(|n| Op::RemoveFile { path: join(b"/round-2", n) }),
+        );
         ops.push(Op::RemoveDir { path: b"/round-2".to_vec() });
         ops
     });
@@ -68,8 +72,13 @@ fn recovered_file_systems_can_be_edited() {
 #[test]
 fn creating_and_removing_many() {
     on_all(SMALL, "many", |_| {
-        let mut ops = vec![Op::Mkdir { path: b"/crowd".to_vec(), owner: Owner { mode: 0o755, ..OWNER } }];
-        ops.extend((0..500).map(|i| write(&format!("/crowd/a-name-that-is-neither-short-nor-long-{i}"), i * 7)));
+        let mut ops =
+            vec![Op::Mkdir { path: b"/crowd".to_vec(), owner: Owner { mode: 0o755, ..OWNER } }];
+        ops.extend(
+            (0..500).map(|i| {
+                write(&format!("/crowd/a-name-that-is-neither-short-nor-long-{i}"), i * 7)
+            }),
+        );
         ops.extend((0..500).step_by(3).map(|i| Op::RemoveFile {
             path: format!("/crowd/a-name-that-is-neither-short-nor-long-{i}").into(),
         }));

@@ -244,6 +244,31 @@ pub fn entries(root: &Path, count: u32) {
     }
 }
 
+/// Trees, maps, an index, links and attributes, as small as they come.
+pub fn tiny(root: &Path) {
+    fs::create_dir_all(root.join("etc/deep")).expect("making a directory");
+    fs::write(root.join("etc/file"), vec![1; 30_000]).expect("writing");
+    let comb = File::create(root.join("comb")).expect("creating");
+    for i in 0..90_u64 {
+        comb.write_all_at(&[7; 512], i * 2048).expect("writing");
+    }
+    fs::create_dir(root.join("many")).expect("making a directory");
+    for i in 0..90 {
+        fs::hard_link(
+            root.join("etc/file"),
+            root.join(format!("many/name-of-middling-length-{i}")),
+        )
+        .expect("linking");
+    }
+    symlink("short", root.join("short")).expect("linking");
+    symlink("l".repeat(300), root.join("long")).expect("linking");
+    for name in ["etc/one", "etc/two"] {
+        fs::write(root.join(name), name).expect("writing");
+        xattr(&root.join(name), "user.shared", &[b's'; 300]);
+        xattr(&root.join(name), "user.small", b"1");
+    }
+}
+
 /// A copy of what this machine itself runs: programs, configuration, time zones, documentation.
 pub fn real(root: &Path) {
     for directory in [

@@ -37,7 +37,9 @@ fn run_scripts(parity: u64) {
     let seeds: Vec<u64> = match number(SEED) {
         Some(seed) if seed % 2 == parity => vec![seed],
         Some(_) => return,
-        None => (0..number(SCRIPTS).unwrap_or(DEFAULT_SCRIPTS)).filter(|n| n % 2 == parity).collect(),
+        None => {
+            (0..number(SCRIPTS).unwrap_or(DEFAULT_SCRIPTS)).filter(|n| n % 2 == parity).collect()
+        }
     };
     let mut bases: Vec<Option<Tree>> = SMALL.iter().map(|_| None).collect();
     for seed in seeds {

@@ -29,15 +29,44 @@ impl Blob {
 
 #[derive(Clone, Debug)]
 pub enum Op {
-    Write { path: Path, blob: Blob, payload: bool, owner: Owner },
-    Mkdir { path: Path, owner: Owner },
-    Symlink { path: Path, target: Vec<u8>, owner: Owner },
-    HardLink { old: Path, new: Path },
-    RemoveFile { path: Path },
-    RemoveDir { path: Path },
-    Rename { old: Path, new: Path },
-    SetAttributes { path: Path, owner: Owner },
-    SetXattr { path: Path, name: String, value: Option<Vec<u8>> },
+    Write {
+        path: Path,
+        blob: Blob,
+        payload: bool,
+        owner: Owner,
+    },
+    Mkdir {
+        path: Path,
+        owner: Owner,
+    },
+    Symlink {
+        path: Path,
+        target: Vec<u8>,
+        owner: Owner,
+    },
+    HardLink {
+        old: Path,
+        new: Path,
+    },
+    RemoveFile {
+        path: Path,
+    },
+    RemoveDir {
+        path: Path,
+    },
+    Rename {
+        old: Path,
+        new: Path,
+    },
+    SetAttributes {
+        path: Path,
+        owner: Owner,
+    },
+    SetXattr {
+        path: Path,
+        name: String,
+        value: Option<Vec<u8>>,
+    },
     /// Commits, then opens the result again.
     Commit,
 }
@@ -60,7 +89,9 @@ impl std::fmt::Display for Op {
                 write!(f, "write {} {} bytes payload={payload} {owner:?}", show(path), blob.len)
             }
             Op::Mkdir { path, .. } => write!(f, "mkdir {}", show(path)),
-            Op::Symlink { path, target, .. } => write!(f, "symlink {} ({} bytes)", show(path), target.len()),
+            Op::Symlink { path, target, .. } => {
+                write!(f, "symlink {} ({} bytes)", show(path), target.len())
+            }
             Op::HardLink { old, new } => write!(f, "link {} {}", show(old), show(new)),
             Op::RemoveFile { path } => write!(f, "rm {}", show(path)),
             Op::RemoveDir { path } => write!(f, "rmdir {}", show(path)),
@@ -136,7 +167,9 @@ impl Tree {
         let mut above = parent;
         loop {
             match self.get(above) {
-                Some(Node { kind: Kind::Directory, .. }) if above == parent => return Ok(parent.to_vec()),
+                Some(Node { kind: Kind::Directory, .. }) if above == parent => {
+                    return Ok(parent.to_vec());
+                }
                 Some(Node { kind: Kind::Directory, .. }) => return Err(Refusal::NotFound),
                 Some(_) => return Err(Refusal::NotADirectory),
                 None => above = split(above).0,
@@ -170,7 +203,7 @@ impl Tree {
         }
         match self.get_mut(path) {
             Some(node) if node.kind == Kind::Directory => take_on(node, owner),
-            Some(_) => return Err(Refusal::NotADirectory),
+            Some(_) => return Err(Refusal::Exists),
             None => self.create(path, Kind::Directory, owner),
         }
         Ok(())
