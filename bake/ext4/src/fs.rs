@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::fmt;
 
-use crate::error::{Result, corrupt, unsupported};
-use crate::features::{compat, incompat};
+use crate::error::{Result, corrupt};
+use crate::features::compat;
 use crate::group::Groups;
 use crate::store::Store;
 use crate::superblock::{self, Superblock};
@@ -50,9 +50,10 @@ impl<S: Store> Ext4<S> {
         store.read_at(superblock::OFFSET, &mut raw)?;
         let sb = Superblock::parse(&raw, store.len())?;
         let volume = Volume::new(store, &sb.geometry);
-        let mut fs = Self::assemble(volume, sb)?;
+        let fs = Self::assemble(volume, sb)?;
         fs.require_clean()?;
-        fs.recover()?;
+        let mut fs = fs.replay_journal()?;
+        fs.end_orphans()?;
         fs.accept();
         Ok(fs)
     }
@@ -88,14 +89,6 @@ impl<S: Store> Ext4<S> {
         let journal = self.sb.has_compat(compat::HAS_JOURNAL);
         if state & superblock::STATE_VALID == 0 && !journal {
             return Err(corrupt("superblock", "not cleanly unmounted: run e2fsck first"));
-        }
-        Ok(())
-    }
-
-    /// Journal and orphans.
-    fn recover(&mut self) -> Result<()> {
-        if self.sb.has_incompat(incompat::RECOVER) {
-            return Err(unsupported("needs_recovery"));
         }
         Ok(())
     }

@@ -266,10 +266,6 @@ impl Superblock {
         le16(&*self.raw, 0x3A)
     }
 
-    pub(crate) fn set_state(&mut self, state: u16) {
-        put16(&mut *self.raw, 0x3A, state);
-    }
-
     /// Time of the last write, seconds since the epoch (40 bits on disk).
     pub(crate) fn write_time(&self) -> i64 {
         i64::from(le32(&*self.raw, 0x30)) | i64::from(self.raw[0x274]) << 32

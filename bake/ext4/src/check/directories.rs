@@ -56,7 +56,13 @@ impl<S: Store> Check<'_, S> {
                 }
                 expected = logical + 1;
                 let is_node = nodes.contains(&logical);
-                let entries = self.directory_block(number, inode, logical, extent.start + u64::from(n), is_node);
+                let entries = self.directory_block(
+                    number,
+                    inode,
+                    logical,
+                    extent.start + u64::from(n),
+                    is_node,
+                );
                 self.note(&place, entries)?;
             }
         }
@@ -164,7 +170,8 @@ impl<S: Store> Check<'_, S> {
                 continue;
             }
             if expected != 0 && family.parent != expected {
-                let reason = format!("its `..` is inode {}, it is named in {expected}", family.parent);
+                let reason =
+                    format!("its `..` is inode {}, it is named in {expected}", family.parent);
                 self.find(&place, reason);
             }
             let mut way = BTreeSet::new();

@@ -30,17 +30,14 @@ struct Walk<'a> {
 
 impl<S: Store> Check<'_, S> {
     /// Checks the tree of a directory; the blocks of it that are nodes.
-    pub(super) fn index(
-        &self,
-        number: u32,
-        inode: &Inode,
-        map: &FileMap,
-    ) -> Result<BTreeSet<u32>> {
+    pub(super) fn index(&self, number: u32, inode: &Inode, map: &FileMap) -> Result<BTreeSet<u32>> {
         let bad = |reason: &str| corrupt(format!("inode {number}"), reason);
         let block_size = self.fs.volume.block_size();
         let blocks = u32::try_from(inode.size() / block_size as u64).unwrap_or(u32::MAX);
-        let root = self.fs.volume.read(place_of(map, 0).ok_or_else(|| bad("has no first block"))?)?;
-        let (version, info, levels) = (root[ROOT_INFO + 4], root[ROOT_INFO + 5], root[ROOT_INFO + 6]);
+        let root =
+            self.fs.volume.read(place_of(map, 0).ok_or_else(|| bad("has no first block"))?)?;
+        let (version, info, levels) =
+            (root[ROOT_INFO + 4], root[ROOT_INFO + 5], root[ROOT_INFO + 6]);
         if le32(&root, ROOT_INFO) != 0 || info != 8 || version > 2 {
             return Err(bad("index root: unknown form"));
         }
@@ -48,7 +45,15 @@ impl<S: Store> Check<'_, S> {
             return Err(bad("index root: too deep"));
         }
         let hasher = Hasher::new(&self.fs.sb, version)?;
-        let mut walk = Walk { number, inode, map, blocks, hasher, nodes: BTreeSet::from([0]), seen: BTreeSet::from([0]) };
+        let mut walk = Walk {
+            number,
+            inode,
+            map,
+            blocks,
+            hasher,
+            nodes: BTreeSet::from([0]),
+            seen: BTreeSet::from([0]),
+        };
         self.index_node(&mut walk, &root, ROOT_INFO + 8, u32::from(levels), (0, u32::MAX))?;
         if walk.seen.len() != blocks as usize {
             let reason = format!("index: {} of {blocks} blocks are in it", walk.seen.len());
@@ -66,8 +71,8 @@ impl<S: Store> Check<'_, S> {
         levels: u32,
         range: (u32, u32),
     ) -> Result<()> {
-        let place = || format!("inode {}", walk.number);
-        let bad = |reason: &str| corrupt(place(), format!("index: {reason}"));
+        let number = walk.number;
+        let bad = |reason: &str| corrupt(format!("inode {number}"), format!("index: {reason}"));
         let (limit, count) = (usize::from(le16(bytes, at)), usize::from(le16(bytes, at + 2)));
         let tail = if self.fs.sb.metadata_csum() { 8 } else { 0 };
         if limit != (bytes.len() - at - tail) / 8 || count == 0 || count > limit {
@@ -126,6 +131,7 @@ impl<S: Store> Check<'_, S> {
 }
 
 fn place_of(map: &FileMap, logical: u32) -> Option<u64> {
-    let extent = map.extents.iter().find(|e| e.logical <= logical && logical - e.logical < e.len)?;
+    let extent =
+        map.extents.iter().find(|e| e.logical <= logical && logical - e.logical < e.len)?;
     Some(extent.start + u64::from(logical - extent.logical))
 }

@@ -41,12 +41,15 @@ impl<S: Store> Check<'_, S> {
         let Some(map) = self.note(&place, self.fs.block_bitmap(group))? else { return Ok(()) };
         let g = self.fs.sb.geometry;
         let (start, len) = (g.group_start(group), g.group_blocks(group));
-        let differs = |index: &u32| {
-            bitmap::get(&map, *index) != self.usage.get(start + u64::from(*index))
-        };
+        let differs =
+            |index: &u32| bitmap::get(&map, *index) != self.usage.get(start + u64::from(*index));
         if let Some(index) = (0..len).find(differs) {
             let block = start + u64::from(index);
-            let shown = if bitmap::get(&map, index) { "in use, but is free" } else { "free, but is in use" };
+            let shown = if bitmap::get(&map, index) {
+                "in use, but is free"
+            } else {
+                "free, but is in use"
+            };
             let all = (0..len).filter(differs).count();
             self.find(&place, format!("block {block} is shown as {shown} ({all} such in all)"));
         }

@@ -18,7 +18,7 @@ mod superblock;
 mod tags;
 
 pub(crate) use block::JOURNAL_MAGIC;
-pub(crate) use recover::{Recovery, recover};
+pub(crate) use recover::recover;
 
 /// Reads one block of the journal, counted from its start, into a buffer of a block.
 pub(crate) type ReadBlock<'a> = dyn Fn(u32, &mut [u8]) -> crate::error::Result<()> + 'a;

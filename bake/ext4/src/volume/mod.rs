@@ -238,11 +238,6 @@ impl<S: Store> Volume<S> {
         Ok(())
     }
 
-    /// Writes bytes past the cache, at byte `offset`; only for what is not kept by block.
-    pub(crate) fn write_direct(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.store.write_at(offset, bytes)?)
-    }
-
     /// All that was flushed is now on the device.
     pub(crate) fn committed(&mut self) {
         self.dirty.clear();

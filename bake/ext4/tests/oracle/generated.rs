@@ -48,7 +48,7 @@ fn the_judge_sees_every_kind_of_difference() {
         "unlink /etc/hard-1",
         "zap_block -f /etc/conf-001 0",
     ] {
-        let scratch = tempfile::tempdir().expect("making a directory");
+        let scratch = crate::host::scratch();
         let image = scratch.path().join("image");
         crate::host::copy_sparse(&kind.image(), &image);
         assert_eq!(verdict(&image, &base), Ok(()));

@@ -140,7 +140,7 @@ fn impossible_growth_says_what_is_possible() {
 }
 
 fn on_copy(kind: &Kind, what: &str, test: impl FnOnce(&Path) -> Result<(), String>) {
-    let scratch = tempfile::tempdir().expect("making a directory");
+    let scratch = crate::host::scratch();
     let image = scratch.path().join("image");
     copy_sparse(&kind.image(), &image);
     test(&image).unwrap_or_else(|fault| panic!("{} {what}: {fault}", kind.name));

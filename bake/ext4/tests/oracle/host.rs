@@ -56,6 +56,14 @@ pub fn mounts() -> bool {
     true
 }
 
+/// A directory for images under test: in memory where the machine has room there, because an
+/// unmount waits for the device below.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("making a directory")
+}
+
 /// A file system mounted through a loop device; unmounted on drop.
 pub struct Mount {
     directory: tempfile::TempDir,

@@ -15,7 +15,7 @@ pub fn complaints(image: &Path) -> Option<String> {
 /// What the kernel makes of an image: mounted once for writing, so that a journal is replayed and
 /// orphans end, then read.
 pub fn kernel_view(image: &Path) -> Tree {
-    let scratch = tempfile::tempdir().expect("making a directory");
+    let scratch = crate::host::scratch();
     let copy = scratch.path().join("image");
     copy_sparse(image, &copy);
     Mount::new(&copy, "rw,noatime,init_itable=0").close();

@@ -18,7 +18,7 @@ fn write(path: &str, len: usize) -> Op {
 
 /// Plays one phase on a fresh copy and judges it.
 fn phase(kind: &Kind, base: &Tree, name: &str, ops: &[Op]) {
-    let scratch = tempfile::tempdir().expect("making a directory");
+    let scratch = crate::host::scratch();
     let image = scratch.path().join("image");
     copy_sparse(&kind.image(), &image);
     let mut tree = base.clone();

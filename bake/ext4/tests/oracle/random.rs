@@ -54,7 +54,7 @@ fn run_scripts(parity: u64) {
 }
 
 fn run_script(kind: &Kind, base: &Tree, seed: u64) -> Result<(), String> {
-    let scratch = tempfile::tempdir().expect("making a directory");
+    let scratch = crate::host::scratch();
     let image = scratch.path().join("image");
     copy_sparse(&kind.image(), &image);
     let mut tree = base.clone();

@@ -115,7 +115,7 @@ fn metadata(image: &Path) -> Vec<u64> {
 
 /// Damages a copy and notes where the verdicts differ.
 fn compare(kind: &Kind, what: &str, missed: &mut Vec<String>, damage: impl FnOnce(&Path)) {
-    let scratch = tempfile::tempdir().expect("making a directory");
+    let scratch = crate::host::scratch();
     let image = scratch.path().join("image");
     copy_sparse(&kind.image(), &image);
     damage(&image);
