@@ -45,6 +45,8 @@ struct Inner {
     status: Status,
     /// What was last written, so that nothing is written twice.
     written: Option<Status>,
+    /// Notes of this run.
+    noted: Vec<String>,
     log: BootLog,
     status_at: Duration,
     log_at: Duration,
@@ -54,10 +56,10 @@ impl<'a> Report<'a> {
     /// Takes up the report where the last run left it.
     pub fn open(sys: &'a dyn Sys) -> Self {
         let written = Status::load(sys);
-        let status = written.clone().unwrap_or_default();
         let inner = Inner {
-            status: Status { notes: Vec::new(), ..status },
+            status: written.clone().unwrap_or_default(),
             written,
+            noted: Vec::new(),
             log: BootLog::anywhere(sys),
             status_at: Duration::ZERO,
             log_at: Duration::ZERO,
@@ -72,9 +74,14 @@ impl<'a> Report<'a> {
         inner.log = BootLog::of(self.sys, config);
     }
 
-    /// Brings the recorded steps and times into the report.
+    /// Brings the recorded steps and times into the report. A finished node keeps the notes of
+    /// its setup, so that nothing is written at its later boots.
     pub fn progress(&self, ledger: &Ledger) {
-        self.inner.borrow_mut().status.progress(ledger);
+        let inner = &mut *self.inner.borrow_mut();
+        inner.status.progress(ledger);
+        if !ledger.sealed() {
+            inner.status.notes.clone_from(&inner.noted);
+        }
     }
 
     /// A milestone of the run as a whole.
@@ -112,10 +119,14 @@ impl<'a> Report<'a> {
 
     /// Something worth knowing that stops nothing; said once a run.
     pub fn note(&self, text: &str) {
-        let notes = &mut self.inner.borrow_mut().status.notes;
-        if !notes.iter().any(|note| note == text) {
-            notes.push(text.to_owned());
-            self.sys.say(Priority::Warning, &format!("note: {text}"));
+        let inner = &mut *self.inner.borrow_mut();
+        if inner.noted.iter().any(|note| note == text) {
+            return;
+        }
+        self.sys.say(Priority::Warning, &format!("note: {text}"));
+        inner.noted.push(text.to_owned());
+        if !inner.status.notes.iter().any(|note| note == text) {
+            inner.status.notes.push(text.to_owned());
         }
     }
 

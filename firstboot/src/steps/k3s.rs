@@ -32,6 +32,12 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
     if !is_enabled(ctx.sys, unit) {
         ctx.sys.run(&Command::new("systemctl", ["enable", unit]))?;
     }
+    // systemctl does not sync its links, and the ledger must not know more than the disk.
+    for dir in [Path::new(paths::UNIT_DIR), &wants()] {
+        ctx.sys
+            .sync_dir(dir)
+            .map_err(|e| Condition::io(format!("syncing {}", dir.display()), &e))?;
+    }
     if running(ctx.sys, unit)? != Finding::Met {
         // Fails where the unit has not failed before.
         let _ = ctx.sys.run(&Command::new("systemctl", ["reset-failed", unit]));
@@ -63,8 +69,11 @@ fn missing_file(sys: &dyn Sys, unit: &str) -> Option<Condition> {
 
 /// What `systemctl enable` makes of `WantedBy=multi-user.target`.
 fn is_enabled(sys: &dyn Sys, unit: &str) -> bool {
-    let link = PathBuf::from(paths::UNIT_DIR).join("multi-user.target.wants").join(unit);
-    sys.read_link(&link).is_ok()
+    sys.read_link(&wants().join(unit)).is_ok()
+}
+
+fn wants() -> PathBuf {
+    Path::new(paths::UNIT_DIR).join("multi-user.target.wants")
 }
 
 fn running(sys: &dyn Sys, unit: &str) -> Result<Finding, Condition> {

@@ -1,0 +1,455 @@
+//! A board made of memory, whose power can be cut at any call.
+
+#![allow(dead_code)] // each test crate uses its part of it
+
+mod disk;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firstboot::exit::Exit;
+use firstboot::sys::{
+    Command, CommandError, HttpsError, HttpsGet, HttpsReply, Priority, Space, Stat, Sys,
+};
+use nodeconf::paths;
+
+pub use disk::{Disk, Loss};
+
+pub const FLOOR: u64 = 1_790_000_000;
+pub const SECRETS: &str = "{\"version\":1,\"server_token\":\"s3cret-token\"}\n";
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/k3s.service";
+
+pub const CONFIG: &str = r#"{
+  "version": 1,
+  "cluster": {
+    "name": "home", "id": "6f1c2a52-7f0e-4d57-9d3c-2f4a1b0c9e77", "topology": "single",
+    "vip": null, "servers": [{"name": "node1", "address": "192.168.24.11"}],
+    "datastore": null, "bootstrap": "majority", "failover": "default"
+  },
+  "node": {
+    "name": "node1", "role": "server", "interface": "eth0", "incarnation": 1,
+    "address": {"static": {"address": "192.168.24.11", "prefix": 24,
+                           "gateway": "192.168.24.1", "dns": ["192.168.24.1"]}}
+  },
+  "k3s": {"version": "v1.36.5+k3s1", "unit": "k3s.service"},
+  "system": {
+    "boot_mount": "/boot/firmware", "clock_floor": 1790000000, "time_wait": 5,
+    "iptables": "legacy", "swap": "off", "memory_cgroup": true, "root_growth": true
+  }
+}"#;
+
+/// Thrown when the power goes.
+#[derive(Debug)]
+pub struct PowerCut;
+
+/// The world around the disk.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub disk: Disk,
+    pub boots: u32,
+    pub uptime: Duration,
+    pub clock: Duration,
+    pub clock_can_be_set: bool,
+    pub synchronises: bool,
+    pub hostname: String,
+    pub memory_cgroup: bool,
+    pub swap: bool,
+    pub space: Space,
+    pub card_sectors: u64,
+    /// Uptime from which the network is there; `None` if it never comes.
+    pub network_at: Option<Duration>,
+    pub arping_answers: bool,
+    /// Uptime at which K3s was started in this boot.
+    pub k3s_at: Option<Duration>,
+    pub k3s_dies: bool,
+    pub locked_elsewhere: bool,
+    /// Commands that changed something, in order, over all boots.
+    pub effects: Vec<String>,
+    pub said: Vec<(Priority, String)>,
+    pub notified: Vec<String>,
+}
+
+#[derive(Debug)]
+pub struct Fake {
+    pub world: RefCell<World>,
+    calls: Cell<u64>,
+    cut_at: Cell<Option<u64>>,
+    /// Calls that could change anything outside memory.
+    pub writes: Cell<u64>,
+}
+
+impl Fake {
+    /// A board as it first boots from a freshly baked card.
+    pub fn new() -> Self {
+        let mut disk = Disk::default();
+        for (path, text, mode) in [
+            (paths::NODE_CONFIG, CONFIG, 0o644),
+            (paths::NODE_SECRETS, SECRETS, 0o600),
+            (paths::K3S, "binary", 0o755),
+            (paths::K3S_CONFIG, "node-name: node1\ntoken-file: /etc/x\n", 0o600),
+            ("/etc/systemd/system/k3s.service", "[Service]\n", 0o644),
+            ("/etc/hostname", "raspberrypi\n", 0o644),
+            ("/etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\t\traspberrypi\n", 0o644),
+            ("/etc/machine-id", "0123456789abcdef0123456789abcdef\n", 0o444),
+        ] {
+            disk.place(path, text.as_bytes(), mode);
+        }
+        disk.place_link("/etc/alternatives/iptables", "/usr/sbin/iptables-legacy");
+        let world = World {
+            disk,
+            boots: 1,
+            uptime: Duration::from_secs(8),
+            clock: Duration::from_secs(1_000_000),
+            clock_can_be_set: true,
+            synchronises: false,
+            hostname: "raspberrypi".into(),
+            memory_cgroup: true,
+            swap: true,
+            space: Space { total: 8 << 30, free: 4 << 30 },
+            card_sectors: 16 << 20,
+            network_at: Some(Duration::from_secs(15)),
+            arping_answers: false,
+            k3s_at: None,
+            k3s_dies: false,
+            locked_elsewhere: false,
+            effects: Vec::new(),
+            said: Vec::new(),
+            notified: Vec::new(),
+        };
+        Self {
+            world: RefCell::new(world),
+            calls: Cell::new(0),
+            cut_at: Cell::new(None),
+            writes: Cell::new(0),
+        }
+    }
+
+    /// A board that `change` made different before its first boot.
+    pub fn with(change: impl FnOnce(&mut World)) -> Self {
+        let fake = Self::new();
+        change(&mut fake.world.borrow_mut());
+        fake
+    }
+
+    /// Cuts the power at the `call`-th call from now.
+    pub fn cut_at(&self, call: u64) {
+        self.calls.set(0);
+        self.cut_at.set(Some(call));
+    }
+
+    /// Switches the board on again. K3s starts by itself where it is enabled; the clock of a
+    /// board without one starts in the past again.
+    pub fn reboot(&self, loss: Loss) {
+        self.cut_at.set(None);
+        let world = &mut *self.world.borrow_mut();
+        world.disk.cut(loss);
+        world.boots += 1;
+        world.uptime = Duration::from_secs(8);
+        world.clock = Duration::from_secs(1_000_000);
+        world.swap = false;
+        let name = world.disk.read(Path::new("/etc/hostname")).unwrap_or_default();
+        world.hostname = String::from_utf8_lossy(&name).trim().to_owned();
+        world.k3s_at = None;
+        if world.disk.read_link(Path::new(WANTS)).is_ok() {
+            world.k3s_at = Some(Duration::from_secs(7));
+        }
+    }
+
+    /// One run of firstboot.
+    pub fn run(&self) -> Exit {
+        firstboot::run::run(self)
+    }
+
+    /// Runs as the unit does: again 10 s after every 75, at most `times` times.
+    pub fn run_as_unit(&self, times: usize) -> Exit {
+        let mut exit = self.run();
+        for _ in 1..times {
+            if exit != Exit::TryAgain {
+                break;
+            }
+            self.pass(Duration::from_secs(10));
+            exit = self.run();
+        }
+        exit
+    }
+
+    pub fn pass(&self, time: Duration) {
+        let world = &mut *self.world.borrow_mut();
+        world.uptime += time;
+        world.clock += time;
+    }
+
+    pub fn file(&self, path: &str) -> Option<String> {
+        let bytes = self.world.borrow().disk.read(Path::new(path)).ok()?;
+        Some(String::from_utf8(bytes).unwrap())
+    }
+
+    pub fn said(&self, part: &str) -> bool {
+        self.world.borrow().said.iter().any(|(_, line)| line.contains(part))
+    }
+
+    /// Every system call passes here; this is where the power may go.
+    fn tick(&self) {
+        self.pass(Duration::from_millis(1));
+        self.calls.set(self.calls.get() + 1);
+        if self.cut_at.get() == Some(self.calls.get()) {
+            std::panic::panic_any(PowerCut);
+        }
+    }
+
+    fn tick_write(&self) {
+        self.writes.set(self.writes.get() + 1);
+        self.tick();
+    }
+}
+
+impl World {
+    fn network_is_up(&self) -> bool {
+        self.network_at.is_some_and(|at| self.uptime >= at)
+    }
+
+    /// For how long K3s has been running.
+    fn k3s_age(&self) -> Option<Duration> {
+        if self.k3s_dies {
+            return None;
+        }
+        Some(self.uptime.saturating_sub(self.k3s_at?))
+    }
+
+    /// Files that kernel and daemons make up when they are read.
+    fn made_up(&self, path: &str) -> Option<String> {
+        let up = self.network_is_up();
+        Some(match path {
+            "/proc/sys/kernel/random/boot_id" => format!("boot-{}\n", self.boots),
+            "/proc/sys/kernel/hostname" => format!("{}\n", self.hostname),
+            "/proc/mounts" => "/dev/mmcblk0p2 / ext4 rw 0 0\n\
+                               /dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n"
+                .into(),
+            "/proc/swaps" => {
+                let head = "Filename Type Size Used Priority\n";
+                format!("{head}{}", if self.swap { "/var/swap file 1 0 -2\n" } else { "" })
+            }
+            "/sys/fs/cgroup/cgroup.controllers" => {
+                format!("cpu io {}pids\n", if self.memory_cgroup { "memory " } else { "" })
+            }
+            "/sys/dev/block/179:2/partition" => "2\n".into(),
+            "/sys/dev/block/179:2/start" => "1064960\n".into(),
+            "/sys/dev/block/179:2/../size" => format!("{}\n", self.card_sectors),
+            "/sys/class/net/eth0/carrier" => "1\n".into(),
+            "/proc/net/route" => {
+                let head = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU W I\n";
+                let routes = "eth0 00000000 0118A8C0 0003 0 0 0 00000000 0 0 0\n\
+                              eth0 0018A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n";
+                format!("{head}{}", if up { routes } else { "" })
+            }
+            "/proc/net/fib_trie" => {
+                let ours = if up { "  |-- 192.168.24.11\n     /32 host LOCAL\n" } else { "" };
+                format!("Local:\n  |-- 127.0.0.1\n     /32 host LOCAL\n{ours}")
+            }
+            "/run/systemd/timesync/synchronized" if self.synchronises => String::new(),
+            path if path.starts_with("/var/lib/rancher/k3s/server/tls/") => {
+                (self.k3s_age()? >= Duration::from_secs(2)).then(|| "PEM".to_owned())?
+            }
+            _ => return None,
+        })
+    }
+
+    fn systemctl(&mut self, args: &[&str]) -> Result<String, i32> {
+        match args {
+            ["enable", unit] => {
+                self.effects.push(format!("enable {unit}"));
+                self.disk.link(WANTS, "/etc/systemd/system/k3s.service");
+                Ok(String::new())
+            }
+            ["start", "--no-block", unit] => {
+                self.effects.push(format!("start {unit}"));
+                self.k3s_at.get_or_insert(self.uptime);
+                Ok(String::new())
+            }
+            ["reset-failed", _] => Err(1),
+            ["show", "--property=ActiveState,SubState,Job", _] => Ok(match self.k3s_at {
+                Some(_) => "ActiveState=activating\nSubState=start\n".into(),
+                None => "ActiveState=inactive\nSubState=dead\n".into(),
+            }),
+            ["show", "--property=NRestarts", _] => {
+                let age = self.uptime.saturating_sub(self.k3s_at.unwrap_or(self.uptime));
+                let restarts = if self.k3s_dies { age.as_secs() / 6 } else { 0 };
+                Ok(format!("NRestarts={restarts}\n"))
+            }
+            _ => panic!("the fake knows no systemctl {args:?}"),
+        }
+    }
+}
+
+fn missing() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Sys for Fake {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.tick();
+        let world = self.world.borrow();
+        match world.made_up(path.to_str().unwrap()) {
+            Some(text) => Ok(text.into_bytes()),
+            None => world.disk.read(path),
+        }
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.tick();
+        self.world.borrow().disk.read_link(path)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        self.tick();
+        let world = self.world.borrow();
+        let dirs = ["/", "/boot/firmware", "/sys/class/net/eth0"];
+        let is_dir = dirs.iter().any(|dir| Path::new(dir) == path);
+        let device = (179, 2);
+        if is_dir || world.made_up(path.to_str().unwrap()).is_some() {
+            return Ok(Stat { len: 0, mode: 0o755, is_dir, device });
+        }
+        let len = world.disk.read(path)?.len() as u64;
+        Ok(Stat { len, mode: world.disk.mode(path)?, is_dir, device })
+    }
+
+    fn space(&self, _: &Path) -> io::Result<Space> {
+        self.tick();
+        Ok(self.world.borrow().space)
+    }
+
+    fn create(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        self.tick_write();
+        self.world.borrow_mut().disk.create(path, &bytes[..bytes.len() / 2], mode)?;
+        self.tick_write();
+        self.world.borrow_mut().disk.create(path, bytes, mode)
+    }
+
+    fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.tick_write();
+        let world = &mut *self.world.borrow_mut();
+        if path == Path::new("/proc/sys/kernel/hostname") {
+            world.hostname = String::from_utf8_lossy(bytes).trim().to_owned();
+            return Ok(());
+        }
+        world.disk.overwrite(path, bytes)
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.tick_write();
+        self.world.borrow_mut().disk.sync_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.tick_write();
+        self.world.borrow_mut().disk.sync_dir(path);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.tick_write();
+        self.world.borrow_mut().disk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.tick_write();
+        self.world.borrow_mut().disk.remove(path)
+    }
+
+    fn make_dirs(&self, _: &Path, _: u32) -> io::Result<()> {
+        self.tick();
+        Ok(())
+    }
+
+    fn lock(&self, _: &Path) -> io::Result<bool> {
+        self.tick();
+        Ok(!self.world.borrow().locked_elsewhere)
+    }
+
+    fn run(&self, command: &Command) -> Result<String, CommandError> {
+        self.tick();
+        let world = &mut *self.world.borrow_mut();
+        let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
+        let failed = |code: i32| CommandError::Failed {
+            line: command.line(),
+            status: format!("exit status: {code}"),
+            code: Some(code),
+            stderr: None,
+        };
+        match command.program {
+            "systemctl" => world.systemctl(&args).map_err(failed),
+            "swapoff" => {
+                world.effects.push("swapoff".into());
+                world.swap = false;
+                Ok(String::new())
+            }
+            "timedatectl" => Ok("NTPSynchronized=no\n".into()),
+            "arping" if world.arping_answers => Err(failed(1)),
+            "arping" => Ok(String::new()),
+            "journalctl" if world.k3s_dies => {
+                Ok("time=\"x\" level=fatal msg=\"starting kubernetes: disk is on fire\"\n".into())
+            }
+            "journalctl" => Ok(String::new()),
+            other => panic!("the fake has no {other}"),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.tick();
+        self.world.borrow().clock
+    }
+
+    fn set_clock(&self, to: Duration) -> io::Result<()> {
+        self.tick();
+        let world = &mut *self.world.borrow_mut();
+        if !world.clock_can_be_set {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        world.clock = to;
+        Ok(())
+    }
+
+    fn uptime(&self) -> Duration {
+        self.tick();
+        self.world.borrow().uptime
+    }
+
+    fn sleep(&self, time: Duration) {
+        self.tick();
+        self.pass(time);
+    }
+
+    fn https_get(&self, get: &HttpsGet) -> Result<HttpsReply, HttpsError> {
+        self.tick();
+        let world = self.world.borrow();
+        let age = world.k3s_age().ok_or(HttpsError::Unreachable("refused".into()))?.as_secs();
+        if world.clock.as_secs() < FLOOR {
+            return Err(HttpsError::Untrusted("not valid yet".into()));
+        }
+        let reply = |status, body: &str| Ok(HttpsReply { status, body: body.into() });
+        match get.url.strip_prefix("https://127.0.0.1:6443").unwrap() {
+            "/ping" if age < 4 => reply(503, "starting"),
+            "/ping" => reply(200, "pong"),
+            "/api/v1/nodes/node1" if get.client.is_none() => reply(401, ""),
+            "/api/v1/nodes/node1" if age < 6 => reply(404, "{}"),
+            "/api/v1/nodes/node1" => {
+                let status = if age < 9 { "False" } else { "True" };
+                let ready = format!(r#"{{"type":"Ready","status":"{status}"}}"#);
+                reply(200, &format!(r#"{{"status":{{"conditions":[{ready}]}}}}"#))
+            }
+            other => panic!("the fake serves no {other}"),
+        }
+    }
+
+    fn say(&self, priority: Priority, line: &str) {
+        self.tick();
+        self.world.borrow_mut().said.push((priority, line.to_owned()));
+    }
+
+    fn notify(&self, state: &str) {
+        self.tick();
+        self.world.borrow_mut().notified.push(state.to_owned());
+    }
+}
