@@ -7,9 +7,11 @@ pub mod completions;
 pub mod diff;
 pub mod image_path;
 pub mod images;
+pub mod inspect;
 pub mod ls;
 pub mod man;
 pub mod profile;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -100,12 +102,16 @@ enum Verb {
     Cache(cache::Args),
     /// Check, show and write profiles
     Profile(profile::Args),
+    /// Show what an image is, what is in it, and what was baked into it
+    Inspect(inspect::Args),
     /// List files inside an image
     Ls(ls::Args),
     /// Print files inside an image
     Cat(cat::Args),
     /// Compare the files of two images
     Diff(diff::Args),
+    /// Check that an image is sound, as it was baked, and the node that is meant
+    Verify(verify::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -148,9 +154,11 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Images(args)) => images::run(args, session),
         Some(Verb::Cache(args)) => cache::run(args, session),
         Some(Verb::Profile(args)) => profile::run(args, session),
+        Some(Verb::Inspect(args)) => inspect::run(args, session),
         Some(Verb::Ls(args)) => ls::run(args, session),
         Some(Verb::Cat(args)) => cat::run(args, session),
         Some(Verb::Diff(args)) => diff::run(args, session),
+        Some(Verb::Verify(args)) => verify::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }

@@ -5,4 +5,6 @@ pub mod diff;
 pub mod edit;
 pub mod extract;
 pub mod fetch;
+pub mod inspect;
 pub mod open;
+pub mod verify;
