@@ -164,11 +164,11 @@ impl<S: BlockStore> FileTree for Ext4Tree<S> {
     }
 
     fn grow(&mut self, len: u64) -> Result<()> {
-        Err(Error::Unsupported { what: format!("growing to {len} bytes"), feature: "ext4".into() })
+        Ok(self.inner.grow(len)?)
     }
 
     fn check(&self) -> Result<Vec<String>> {
-        Err(Error::Unsupported { what: "checking".into(), feature: "ext4".into() })
+        Ok(self.inner.check()?.iter().map(ToString::to_string).collect())
     }
 
     fn used(&self) -> Result<Vec<UsedRange>> {
