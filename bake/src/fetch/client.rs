@@ -38,8 +38,8 @@ impl Failure {
     }
 }
 
-/// Asks servers.
-#[derive(Debug)]
+/// Asks servers. Clones share connections.
+#[derive(Debug, Clone)]
 pub(super) struct Client {
     http: reqwest::blocking::Client,
     mirror: Option<Url>,

@@ -1,6 +1,5 @@
 //! A download from its first byte to its verdict, over as many requests as it takes.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,9 +11,11 @@ use url::Url;
 use super::client::{Client, Failure, shown};
 use super::fetcher::Options;
 use super::part::{Origin, Part};
+use super::stream::{self, Body};
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink, Unit};
 use crate::io::digest::Sha256;
+use crate::sys::interrupt::Cancel;
 use crate::units::human;
 
 const STEP: &str = "download";
@@ -107,23 +108,34 @@ pub(super) fn text(
     let wanted = Wanted { name: name.into(), url: url.clone(), sha256: None, size: None };
     let mut tries = Tries::default();
     loop {
-        let outcome = client.get(url, 0, None).and_then(|response| {
-            let mut body = String::new();
-            let read = response.take(limit + 1).read_to_string(&mut body);
-            match read {
-                Ok(_) if body.len() as u64 > limit => Err(Failure::Final(Error::Network {
-                    url: shown(url),
-                    reason: format!("{name} is larger than {}", human(limit)),
-                })),
-                Ok(_) => Ok(body),
-                Err(e) => Err(broken(&e)),
-            }
-        });
+        let outcome = text_once(client, &options.cancel, name, url, limit);
         match outcome {
             Ok(body) => return Ok(body),
             Err(failure) => tries.failed(failure, false, &wanted, options, sink)?,
         }
     }
+}
+
+fn text_once(
+    client: &Client,
+    cancel: &Cancel,
+    name: &str,
+    url: &Url,
+    limit: u64,
+) -> Result<String, Failure> {
+    let body = Body::new(stream::get(client, url, 0, None, cancel)?)?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.next(cancel)? {
+        bytes.extend(piece.map_err(|e| broken(&e))?);
+        if bytes.len() as u64 > limit {
+            let reason = format!("{name} is larger than {}", human(limit));
+            return Err(Failure::Final(Error::Network { url: shown(url), reason }));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        let reason = "it is no text".into();
+        Failure::Final(Error::Corrupt { what: name.into(), reason })
+    })
 }
 
 struct Session<'a> {
@@ -156,7 +168,9 @@ impl Session<'_> {
     fn once(&mut self, part: &mut Part) -> Result<(), Failure> {
         self.options.cancel.check()?;
         let validator = part.origin.validator.clone();
-        let response = self.client.get(&self.wanted.url, part.len(), validator.as_deref())?;
+        let url = &self.wanted.url;
+        let cancel = &self.options.cancel;
+        let response = stream::get(self.client, url, part.len(), validator.as_deref(), cancel)?;
         let headers = response.headers();
         let mut total = full_length(&response);
         match response.status() {
@@ -189,26 +203,20 @@ impl Session<'_> {
 
     fn receive(
         &mut self,
-        mut response: Response,
+        response: Response,
         part: &mut Part,
         total: Option<u64>,
     ) -> Result<(), Failure> {
         let limit = self.wanted.size.or(total).unwrap_or(MAX_LEN);
-        let mut buffer = vec![0; 1 << 18];
         let mut said = Instant::now();
-        loop {
-            self.options.cancel.check()?;
-            let n = match response.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(broken(&e)),
-            };
-            if part.len() + n as u64 > limit {
+        let body = Body::new(response)?;
+        while let Some(piece) = body.next(&self.options.cancel)? {
+            let piece = piece.map_err(|e| broken(&e))?;
+            if part.len() + piece.len() as u64 > limit {
                 let reason = format!("it is longer than the {limit} bytes expected");
                 return Err(Failure::Final(self.unexpected(reason)));
             }
-            part.append(&buffer[..n])?;
+            part.append(&piece)?;
             if said.elapsed() >= Duration::from_millis(50) {
                 said = Instant::now();
                 self.progress(part.len());

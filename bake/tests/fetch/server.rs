@@ -1,0 +1,155 @@
+//! A tiny HTTP/1.1 server on the loopback interface that misbehaves as told.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use url::Url;
+
+/// What a client asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    /// How many requests came before.
+    pub number: usize,
+}
+
+impl Request {
+    /// First byte of `Range: bytes=N-`.
+    pub fn from(&self) -> Option<usize> {
+        self.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+    }
+}
+
+/// What the server does about it.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: &'static str,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    /// Says this length instead of the body's; `Some(None)` says none.
+    pub says: Option<Option<usize>>,
+    /// Drops the connection after so many bytes of the body.
+    pub cut: Option<usize>,
+    /// Says nothing more after the cut instead of dropping the connection.
+    pub stall: bool,
+}
+
+impl Reply {
+    pub fn new(status: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        let (headers, body) = (Vec::new(), body.into());
+        Self { status, headers, body, says: None, cut: None, stall: false }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub fn cut(mut self, after: usize) -> Self {
+        self.cut = Some(after);
+        self
+    }
+
+    pub fn stall(mut self, after: usize) -> Self {
+        (self.cut, self.stall) = (Some(after), true);
+        self
+    }
+}
+
+/// A well-behaved answer for `data`: ranges, entity tag, `If-Range`.
+pub fn file(request: &Request, data: &[u8], tag: &str) -> Reply {
+    let fresh = request.headers.get("if-range").is_none_or(|v| v == tag);
+    match request.from() {
+        Some(from) if fresh && from < data.len() => {
+            let range = format!("bytes {from}-{}/{}", data.len() - 1, data.len());
+            Reply::new("206 Partial Content", &data[from..]).header("Content-Range", range)
+        }
+        Some(from) if fresh && from >= data.len() => Reply::new("416 Range Not Satisfiable", "")
+            .header("Content-Range", format!("bytes */{}", data.len())),
+        _ => Reply::new("200 OK", data).header("Accept-Ranges", "bytes"),
+    }
+    .header("ETag", tag)
+}
+
+/// The server; it lives as long as the test process.
+#[derive(Debug, Clone)]
+pub struct Server {
+    port: u16,
+    log: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let server = Self { port, log: log.clone() };
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (log, answer) = (log.clone(), answer.clone());
+                // A client that goes away early is part of the play.
+                thread::spawn(move || serve(stream, &log, &*answer).is_ok());
+            }
+        });
+        server
+    }
+
+    pub fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("http://127.0.0.1:{}{path}", self.port)).unwrap()
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    log: &Mutex<Vec<Request>>,
+    answer: &dyn Fn(&Request) -> Reply,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let request = {
+        let mut log = log.lock().unwrap();
+        let request = Request { path, headers, number: log.len() };
+        log.push(request.clone());
+        request
+    };
+    let reply = answer(&request);
+    let mut stream = reader.into_inner();
+    let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", reply.status);
+    if let Some(len) = reply.says.unwrap_or(Some(reply.body.len())) {
+        head.push_str(&format!("Content-Length: {len}\r\n"));
+    }
+    for (name, value) in &reply.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all(format!("{head}\r\n").as_bytes())?;
+    let end = reply.cut.unwrap_or(reply.body.len()).min(reply.body.len());
+    stream.write_all(&reply.body[..end])?;
+    stream.flush()?;
+    if reply.stall {
+        thread::sleep(Duration::from_secs(20));
+    } else {
+        // Closed in order, so that what was sent arrives before the end.
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let _ = stream.read(&mut [0; 64]);
+    }
+    Ok(())
+}
