@@ -11,13 +11,20 @@ pub struct Faults<'a> {
     /// What came from the command line: the key, and the option as given.
     sets: &'a [(Path, String)],
     found: Vec<(Path, Fault)>,
+    /// How many of `found` are about structure.
+    structural: usize,
     warnings: Vec<Fault>,
 }
 
 impl<'a> Faults<'a> {
     /// None yet.
     pub fn new(tree: &'a Tree, sets: &'a [(Path, String)]) -> Self {
-        Self { tree, sets, found: Vec::new(), warnings: Vec::new() }
+        Self { tree, sets, found: Vec::new(), structural: 0, warnings: Vec::new() }
+    }
+
+    /// From here on faults are about meaning: a value whose structure is faulty gets no more.
+    pub fn structure_is_known(&mut self) {
+        self.structural = self.found.len();
     }
 
     /// A fault of the value at `path`, or of its absence.
@@ -67,6 +74,9 @@ impl<'a> Faults<'a> {
     }
 
     fn push(&mut self, path: &Path, at: Option<Position>, message: String, help: Option<String>) {
+        if self.found[..self.structural].iter().any(|(faulty, _)| faulty == path) {
+            return;
+        }
         let fault = self.fault(path, at, message, help);
         self.found.push((path.clone(), fault));
     }

@@ -220,6 +220,7 @@ impl Reading {
     fn check(&self, faults: &mut Faults<'_>) -> Option<Checked> {
         let json = shape::check(&self.tree, schema(), faults)?;
         let raw = serde_json::from_value(json).ok()?;
+        faults.structure_is_known();
         Some(check::check(raw, faults))
     }
 }

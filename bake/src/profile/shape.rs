@@ -28,8 +28,7 @@ impl<'s> Walker<'s, '_, '_> {
         let words: Vec<&str> =
             branches.iter().filter_map(|b| b.get("const").and_then(Json::as_str)).collect();
         let branch = branches.iter().copied().find(|b| {
-            let constant = b.get("const").and_then(Json::as_str);
-            fits(tree, b) && constant.is_none_or(|c| text(tree) == Some(c))
+            fits(tree, b) && b.get("const").is_none_or(|c| scalar_json(tree).as_ref() == Some(c))
         });
         match (branch, &tree.value) {
             (Some(branch), Value::Map(entries)) => self.map(entries, branch, path),
@@ -207,9 +206,9 @@ fn type_name(schema_type: &str) -> &'static str {
     }
 }
 
-fn text(tree: &Tree) -> Option<&str> {
+fn scalar_json(tree: &Tree) -> Option<Json> {
     match &tree.value {
-        Value::Scalar(scalar) => Some(&scalar.text),
+        Value::Scalar(scalar) => Some(to_json(scalar)),
         _ => None,
     }
 }

@@ -67,7 +67,8 @@ fn check_reachable(raw: &raw::Profile, nodes: &[Node], faults: &mut Faults<'_>) 
     let agents = nodes.iter().any(|node| node.role == Role::Agent);
     for (i, node) in nodes.iter().enumerate() {
         let path = at!("nodes", i, "address");
-        if node.address.is_some() || !faults.spares(&path) {
+        let known = faults.spares(&path) && faults.spares(&at!("nodes", i, "role"));
+        if node.address.is_some() || !known {
             continue;
         }
         match node.role {

@@ -51,13 +51,67 @@ pub enum Iptables {
 }
 
 /// What becomes of swap space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", from = "SwapWord")]
 pub enum Swap {
-    /// No swap: kubelet's memory limits hold, and the card is spared.
+    /// No swap.
     Off,
     /// As the image has it.
     Keep,
+}
+
+/// `off` is text in YAML 1.2 and `false` in YAML 1.1, which many editors still read.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SwapWord {
+    Yaml11(bool),
+    Word(SwapName),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SwapName {
+    Off,
+    Keep,
+}
+
+impl From<SwapWord> for Swap {
+    fn from(word: SwapWord) -> Self {
+        match word {
+            // The schema lets only `false` through.
+            SwapWord::Yaml11(_) | SwapWord::Word(SwapName::Off) => Self::Off,
+            SwapWord::Word(SwapName::Keep) => Self::Keep,
+        }
+    }
+}
+
+impl JsonSchema for Swap {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Swap".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "What becomes of swap space.",
+            "oneOf": [
+                {
+                    "type": "string",
+                    "const": "off",
+                    "description": "No swap: kubelet's memory limits hold, and the card is spared."
+                },
+                {
+                    "type": "string",
+                    "const": "keep",
+                    "description": "As the image has it."
+                },
+                {
+                    "type": "boolean",
+                    "const": false,
+                    "description": "What `off` is to a reader of YAML 1.1."
+                }
+            ]
+        })
+    }
 }
 
 /// Someone who may log in.
