@@ -10,13 +10,17 @@ use crate::ledger::{Ledger, LedgerError, Moment};
 use crate::machine::{Action, Facts, StepId, decide};
 use crate::report::Report;
 use crate::steps::{self, Context};
-use crate::sys::Sys;
+use crate::sys::{Priority, Sys};
 
 const LOCK: &str = "/run/bake/lock";
 
 /// Brings the node as far as it goes, and reports.
 #[must_use]
 pub fn run(sys: &dyn Sys) -> Exit {
+    if !take_lock(sys) {
+        sys.say(Priority::Warning, "firstboot is already running; see systemctl status");
+        return Exit::TryAgain;
+    }
     let report = Report::open(sys);
     let (exit, trouble) = match prepare(sys, &report) {
         Ok((config, ledger)) => {
@@ -34,7 +38,6 @@ type Stop = (Exit, Condition);
 fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop> {
     let config = load_config(sys)?;
     report.identify(&config);
-    take_lock(sys).map_err(|condition| (Exit::TryAgain, condition))?;
     let found = Ledger::load(sys).map_err(|error| match error {
         LedgerError::Io(e) => {
             (Exit::TryAgain, Condition::io(format!("reading {}", paths::LEDGER), &e))
@@ -90,14 +93,11 @@ pub fn load_config(sys: &dyn Sys) -> Result<NodeConfig, Stop> {
     })
 }
 
-/// Two runs at a time, the unit's and a person's, would step on each other.
-fn take_lock(sys: &dyn Sys) -> Result<(), Condition> {
-    let failed = |e| Condition::io(format!("taking {LOCK}"), &e);
-    sys.make_dirs(Path::new(paths::RUNTIME_DIR), 0o755).map_err(failed)?;
-    if sys.lock(Path::new(LOCK)).map_err(failed)? {
-        return Ok(());
-    }
-    Err(Condition::new("firstboot is already running", "see systemctl status bake-firstboot"))
+/// Two runs at a time, the unit's and a person's, would step on each other; the second one must
+/// not even report. Without a lock file to take, there is no other to fear: `/run` is in memory.
+fn take_lock(sys: &dyn Sys) -> bool {
+    let made = sys.make_dirs(Path::new(paths::RUNTIME_DIR), 0o755);
+    made.and_then(|()| sys.lock(Path::new(LOCK))).unwrap_or(true)
 }
 
 struct Run<'a> {

@@ -21,24 +21,7 @@ pub const FLOOR: u64 = 1_790_000_000;
 pub const SECRETS: &str = "{\"version\":1,\"server_token\":\"s3cret-token\"}\n";
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/k3s.service";
 
-pub const CONFIG: &str = r#"{
-  "version": 1,
-  "cluster": {
-    "name": "home", "id": "6f1c2a52-7f0e-4d57-9d3c-2f4a1b0c9e77", "topology": "single",
-    "vip": null, "servers": [{"name": "node1", "address": "192.168.24.11"}],
-    "datastore": null, "bootstrap": "majority", "failover": "default"
-  },
-  "node": {
-    "name": "node1", "role": "server", "interface": "eth0", "incarnation": 1,
-    "address": {"static": {"address": "192.168.24.11", "prefix": 24,
-                           "gateway": "192.168.24.1", "dns": ["192.168.24.1"]}}
-  },
-  "k3s": {"version": "v1.36.5+k3s1", "unit": "k3s.service"},
-  "system": {
-    "boot_mount": "/boot/firmware", "clock_floor": 1790000000, "time_wait": 5,
-    "iptables": "legacy", "swap": "off", "memory_cgroup": true, "root_growth": true
-  }
-}"#;
+pub const CONFIG: &str = include_str!("node.json");
 
 /// Thrown when the power goes.
 #[derive(Debug)]

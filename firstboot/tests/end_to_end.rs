@@ -1,0 +1,230 @@
+//! The real binary below a directory that stands for a board, with the stand-in K3s answering
+//! over real TLS. Only systemctl is a script.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use nodeconf::paths;
+
+/// Starts, watches and enables the stand-in as systemd would, below `$BAKE_ROOT`.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+set -eu
+pid=$BAKE_ROOT/run/k3s.pid
+echo "$*" >>"$BAKE_ROOT/run/systemctl.log"
+case $1 in
+enable)
+    mkdir -p "$BAKE_ROOT/etc/systemd/system/multi-user.target.wants"
+    ln -sf ../k3s.service "$BAKE_ROOT/etc/systemd/system/multi-user.target.wants/k3s.service" ;;
+start)
+    K3S_STANDIN_ROOT=$BAKE_ROOT K3S_STANDIN_PING_MS=300 K3S_STANDIN_READY_MS=600 \
+        K3S_STANDIN_NODE_MS=2500 "$BAKE_ROOT/usr/local/bin/k3s" server \
+        >/dev/null 2>>"$BAKE_ROOT/run/k3s.log" </dev/null &
+    echo $! >"$pid" ;;
+show)
+    if [ -e "$pid" ] && kill -0 "$(cat "$pid")" 2>/dev/null; then state=active; else state=inactive; fi
+    printf 'ActiveState=%s\nSubState=running\nNRestarts=0\n' $state ;;
+reset-failed) exit 1 ;;
+*) echo "no $1 here" >&2; exit 1 ;;
+esac
+"#;
+
+/// A directory that looks like a freshly booted board.
+struct Board {
+    root: tempfile::TempDir,
+    port: u16,
+}
+
+impl Board {
+    fn new() -> Self {
+        let board = Self { root: tempfile::tempdir().unwrap(), port: free_port() };
+        let hex = "0123456789abcdef0123456789abcdef";
+        let route = "I D G F R U M M M W I\neth0 00000000 0118A8C0 3 0 0 0 00000000 0 0 0\n\
+                     eth0 0018A8C0 00000000 1 0 0 0 00FFFFFF 0 0 0\n";
+        for (path, text) in [
+            ("/etc/hostname", "raspberrypi\n"),
+            ("/etc/hosts", "127.0.0.1\tlocalhost\n"),
+            ("/etc/machine-id", hex),
+            ("/etc/systemd/system/k3s.service", "[Service]\n"),
+            // As long as the new name, since a kernel file is not truncated when it is written.
+            ("/proc/sys/kernel/hostname", "other\n"),
+            ("/proc/sys/kernel/random/boot_id", "boot-1\n"),
+            ("/proc/mounts", "/dev/mmcblk0p1 /boot/firmware vfat rw 0 0\n"),
+            ("/proc/swaps", "Filename Type Size Used Priority\n"),
+            ("/proc/net/route", route),
+            ("/proc/net/fib_trie", "|-- 192.168.24.11\n   /32 host LOCAL\n"),
+            ("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n"),
+            ("/sys/class/net/eth0/carrier", "1\n"),
+            ("/run/systemd/timesync/synchronized", ""),
+            ("/boot/firmware/config.txt", "\n"),
+            ("/var/lib/dpkg/status", ""),
+            (paths::NODE_SECRETS, "{\"version\":1,\"server_token\":\"s3cret-token\"}\n"),
+            (paths::K3S_TOKEN, "s3cret-token\n"),
+        ] {
+            board.write(path, text);
+        }
+        board.write(paths::NODE_CONFIG, include_str!("fake/node.json"));
+        board.write(
+            paths::K3S_CONFIG,
+            &format!(
+                "node-name: node1\nnode-ip: 192.168.24.11\nbind-address: 127.0.0.1\n\
+                 https-listen-port: {}\ntoken-file: {}\n",
+                board.port,
+                paths::K3S_TOKEN
+            ),
+        );
+        board.write("/usr/bin/systemctl", SYSTEMCTL);
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(board.at("/usr/bin/systemctl"), executable).unwrap();
+        fs::create_dir_all(board.at("/usr/local/bin")).unwrap();
+        symlink(stand_in(), board.at(paths::K3S)).unwrap();
+        fs::create_dir_all(board.at("/etc/alternatives")).unwrap();
+        symlink("/usr/sbin/iptables-legacy", board.at("/etc/alternatives/iptables")).unwrap();
+        board
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.root.path().join(path.trim_start_matches('/'))
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.at(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.at(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+    }
+
+    fn firstboot(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firstboot"));
+        command.arg("--root").arg(self.root.path()).args(args).output().unwrap()
+    }
+
+    fn runs_to(&self, status: i32) -> String {
+        let out = self.firstboot(&["run"]);
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        let k3s = fs::read_to_string(self.at("/run/k3s.log")).unwrap_or_default();
+        assert_eq!(out.status.code(), Some(status), "{said}\n{k3s}");
+        said
+    }
+
+    fn stop_k3s(&self) {
+        if let Ok(pid) = fs::read_to_string(self.at("/run/k3s.pid")) {
+            let _ = Command::new("kill").arg(pid.trim()).status();
+            let _ = fs::remove_file(self.at("/run/k3s.pid"));
+        }
+    }
+
+    fn systemctl(&self, args: &[&str]) {
+        let mut command = Command::new(self.at("/usr/bin/systemctl"));
+        assert!(command.args(args).env("BAKE_ROOT", self.root.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.stop_k3s();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The stand-in, built beside the binary under test.
+fn stand_in() -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "k3s-standin"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(built.success());
+    Path::new(env!("CARGO_BIN_EXE_firstboot")).with_file_name("k3s-standin")
+}
+
+#[test]
+fn a_board_goes_from_power_on_to_ready_and_stays() {
+    let board = Board::new();
+    let said = board.runs_to(0);
+    assert!(said.contains("confirm: K3s is starting (/ping answers 503)"), "{said}");
+    assert!(said.contains("is not Ready: Ready is False"), "{said}");
+    assert!(!said.contains("s3cret"));
+
+    assert_eq!(board.read("/etc/hostname"), "node1\n");
+    assert_eq!(board.read("/proc/sys/kernel/hostname"), "node1\n");
+    assert!(!board.at(paths::NODE_SECRETS).exists(), "sealed");
+    assert_eq!(fs::metadata(board.at(paths::LEDGER)).unwrap().permissions().mode() & 0o777, 0o600);
+    let log = board.read("/boot/firmware/bake-firstboot.log");
+    assert!(log.ends_with("== now: done: the node is Ready\r\n"), "{log}");
+
+    let status = board.firstboot(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["state"], "done");
+    assert_eq!(status["node"], "node1");
+    assert!(status["installation_seconds"].as_f64().unwrap() >= 2.0);
+    let text = String::from_utf8(board.firstboot(&["status"]).stdout).unwrap();
+    assert!(text.starts_with("node node1 of cluster home\ndone: the node is Ready"), "{text}");
+
+    // The board reboots: K3s comes up by itself, firstboot has nothing to do, and does not wait.
+    let ledger = board.read(paths::LEDGER);
+    board.stop_k3s();
+    board.write("/proc/sys/kernel/random/boot_id", "boot-2\n");
+    board.systemctl(&["start"]);
+    let calls = board.read("/run/systemctl.log");
+    let begun = Instant::now();
+    assert_eq!(board.runs_to(0), "");
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(board.read("/run/systemctl.log"), calls, "systemctl is not even asked");
+    assert_eq!(board.read(paths::LEDGER), ledger);
+}
+
+#[test]
+fn a_server_with_another_ca_is_not_believed() {
+    let board = Board::new();
+    board.runs_to(0);
+    // Someone else's server, on our port, with a CA of its own.
+    let other = Board::new();
+    other.write(
+        paths::K3S_CONFIG,
+        &board.read(paths::K3S_CONFIG).replace(&format!("{}", other.port), &board.port.to_string()),
+    );
+    board.stop_k3s();
+    std::thread::sleep(Duration::from_millis(100));
+    other.systemctl(&["start"]);
+    let begun = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", board.port)).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", other.read("/run/k3s.log"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let sys = firstboot::sys::Real::below("/");
+    let get = firstboot::sys::HttpsGet {
+        url: format!("https://127.0.0.1:{}/ping", board.port),
+        ca: fs::read(board.at("/var/lib/rancher/k3s/server/tls/server-ca.crt")).unwrap(),
+        client: None,
+        timeout: Duration::from_secs(5),
+    };
+    let refused = firstboot::sys::Sys::https_get(&sys, &get).unwrap_err();
+    assert!(matches!(refused, firstboot::sys::HttpsError::Untrusted(_)), "{refused:?}");
+}
+
+#[test]
+fn check_config_tells_every_fault() {
+    let board = Board::new();
+    let out = board.firstboot(&["check-config"]);
+    assert!(out.status.success());
+    let broken = board.read(paths::NODE_CONFIG).replace("\"prefix\": 24", "\"prefix\": 99");
+    board.write(paths::NODE_CONFIG, &broken);
+    let out = board.firstboot(&["check-config"]);
+    assert_eq!(out.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("prefix"));
+}
+
+#[test]
+fn usage_errors_are_not_runs() {
+    let out = Command::new(env!("CARGO_BIN_EXE_firstboot")).arg("walk").output().unwrap();
+    assert_eq!(out.status.code(), Some(64));
+}
