@@ -58,7 +58,7 @@ const COMPAT: Word = Word {
         (0x800, "stable_inodes"),
         (compat::ORPHAN_FILE, "orphan_file"),
     ],
-    supported: u32::MAX & !(0x40 | 0x100),
+    supported: !(0x40 | 0x100),
     label: "compat",
 };
 

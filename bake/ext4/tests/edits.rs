@@ -169,7 +169,7 @@ fn directories_grow_split_and_shrink() {
         let mut fs = image.open();
         fs.mkdir(b"/d", ROOT_OWNED).unwrap();
         let file = |n: usize| {
-            let stem = String::from_utf8(noise(n % 200, 9)).map_or_else(|_| String::new(), |s| s);
+            let stem = String::from_utf8(noise(n % 200, 9)).unwrap_or_default();
             format!("/d/{n}-{}{}", "x".repeat(n % 180), stem.replace(['/', '\0'], "_"))
         };
         for n in 0..count {

@@ -12,6 +12,7 @@ impl<S: Store> Ext4<S> {
         let mut inode = self.live_inode(number)?;
         let perm = if inode.is_symlink() { 0o777 } else { attributes.mode & 0o7777 };
         inode.set_mode(inode.mode() & S_IFMT | perm);
+        self.sync_acl(number, &mut inode)?;
         inode.set_owner(attributes.uid, attributes.gid);
         for stamp in [Stamp::Access, Stamp::Change, Stamp::Modify] {
             inode.set_time(stamp, attributes.mtime);

@@ -51,7 +51,7 @@ pub(crate) fn decode(area: &[u8], first: usize) -> Result<Vec<Attr>, &'static st
         let value = if len == 0 {
             &[]
         } else {
-            let end = start.checked_add(len).unwrap_or(usize::MAX);
+            let end = start.saturating_add(len);
             area.get(start..end).ok_or("an extended attribute's value is outside its area")?
         };
         let name = area

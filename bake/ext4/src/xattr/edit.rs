@@ -24,7 +24,43 @@ impl<S: Store> Ext4<S> {
             value => value.map(<[u8]>::to_vec),
         };
         let mut inode = self.live_inode(number)?;
-        let mut inner = self.inode_attrs(number, &inode)?;
+        if let Some(list) = value.as_ref().filter(|_| index == acl::ACCESS) {
+            inode.set_mode(acl::mode_of(list, inode.mode()));
+        }
+        self.store_attr(number, &mut inode, index, &name, value)?;
+        inode.set_time(Stamp::Change, self.clock);
+        self.write_inode(number, &inode)
+    }
+
+    /// Makes the access control list of an inode, if it has one, agree with its mode.
+    pub(crate) fn sync_acl(&mut self, number: u32, inode: &mut Inode) -> Result<()> {
+        let mut attrs = self.inode_attrs(number, inode)?;
+        if inode.file_acl() != 0 {
+            attrs.extend(self.read_xattr_block(number, inode.file_acl())?.attrs);
+        }
+        let Some(list) = attrs.into_iter().find(|attr| attr.index == acl::ACCESS) else {
+            return Ok(());
+        };
+        let mut value = list.value.clone();
+        acl::apply_mode(&mut value, inode.mode());
+        if value == list.value {
+            return Ok(());
+        }
+        self.store_attr(number, inode, list.index, &list.name, Some(value))
+    }
+
+    /// Sets or removes one attribute as it is on disk; the caller writes the inode.
+    fn store_attr(
+        &mut self,
+        number: u32,
+        inode: &mut Inode,
+        index: u8,
+        name: &[u8],
+        value: Option<Vec<u8>>,
+    ) -> Result<()> {
+        let limit = self.volume.block_size() as u64;
+        let too_large = |size| Error::TooLarge { what: "extended attributes", size, limit };
+        let mut inner = self.inode_attrs(number, inode)?;
         let mut outer = match inode.file_acl() {
             0 => Vec::new(),
             block => self.read_xattr_block(number, block)?.attrs,
@@ -34,28 +70,24 @@ impl<S: Store> Ext4<S> {
         inner.retain(|attr| !same(attr));
         outer.retain(|attr| !same(attr));
         if let Some(value) = value {
-            let size = value.len() as u64;
-            let attr = Attr { index, name, value };
+            if value.len() as u64 > limit {
+                return Err(too_large(value.len() as u64));
+            }
+            let attr = Attr { index, name: name.to_vec(), value };
             inner.push(attr.clone());
             if !self.set_inner(&mut inode.clone(), &mut inner) {
                 inner.retain(|other| *other != attr);
                 outer.push(attr);
             }
-            let limit = self.volume.block_size() as u64;
-            if size > limit {
-                return Err(Error::TooLarge { what: "extended attributes", size, limit });
-            }
         }
         if inner != before.0 {
-            self.set_inner(&mut inode, &mut inner);
+            self.set_inner(inode, &mut inner);
         }
-        if outer != before.1 && !self.set_block_attrs(number, &mut inode, &mut outer)? {
-            let size = outer.iter().map(|attr| (attr.name.len() + attr.value.len()) as u64).sum();
-            let limit = self.volume.block_size() as u64;
-            return Err(Error::TooLarge { what: "extended attributes", size, limit });
+        if outer != before.1 && !self.set_block_attrs(number, inode, &mut outer)? {
+            let bytes = |attr: &Attr| (attr.name.len() + attr.value.len()) as u64;
+            return Err(too_large(outer.iter().map(bytes).sum()));
         }
-        inode.set_time(Stamp::Change, self.clock);
-        self.write_inode(number, &inode)
+        Ok(())
     }
 
     /// Makes `attrs` the attributes behind the fields of the inode; false where they do not fit.

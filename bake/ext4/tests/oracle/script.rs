@@ -145,6 +145,7 @@ impl Tree {
                 self.present(path)?;
                 let node = self.get_mut(path).expect("present");
                 take_on(node, *owner);
+                follow_mode(node);
                 Ok(())
             }
             Op::SetXattr { path, name, value } => {
@@ -288,6 +289,22 @@ impl Tree {
         let node = self.get_mut(directory).expect("a directory");
         node.mtime = (CLOCK, 0);
         node.ctime = None;
+    }
+}
+
+/// chmod(2) carries the permission bits into an access control list: owner, mask, others. (All
+/// lists of `populate` have a mask.)
+fn follow_mode(node: &mut Node) {
+    let mode = node.mode;
+    let Some(list) = node.xattrs.get_mut("system.posix_acl_access") else { return };
+    for entry in list[4..].chunks_exact_mut(8) {
+        let shift = match entry[0] {
+            1 => 6,
+            16 => 3,
+            32 => 0,
+            _ => continue,
+        };
+        entry[2] = (mode >> shift & 7) as u8;
     }
 }
 
