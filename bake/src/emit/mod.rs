@@ -1,1 +1,209 @@
 //! Outputs: sparse and reflinked raw files, compressed images, block maps; whole or not at all.
+//!
+//! An output appears under its name only when all of it is on disk. Blocks that no file system
+//! uses are holes (zeros in compressed outputs), whichever way the rest is written, so the bytes
+//! do not depend on what the host can do.
+
+mod bmap;
+mod compress;
+mod digest;
+mod in_use;
+mod output;
+mod raw;
+mod stream;
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::event::{Event, Sink, Unit};
+use crate::store::{BlockStore, Image};
+use crate::sys::interrupt::Cancel;
+use crate::units::human;
+
+pub use in_use::InUse;
+pub use output::Output;
+
+/// The step name of every event from here.
+const STEP: &str = "emit";
+
+/// How an image file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Sparse raw file.
+    Raw,
+    /// Zstandard, multi-threaded.
+    Zstd,
+    /// xz, multi-threaded, one block each 24 MiB.
+    Xz,
+    /// gzip.
+    Gzip,
+}
+
+impl Format {
+    /// By suffix: `.zst`, `.xz`, `.gz`, else raw.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+            Some("zst" | "zstd") => Self::Zstd,
+            Some("xz") => Self::Xz,
+            Some("gz") => Self::Gzip,
+            _ => Self::Raw,
+        }
+    }
+}
+
+/// What is to be written, and where.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The image file. It is created with mode 0600: nodes carry secrets.
+    pub path: PathBuf,
+    /// How it is written; [`Format::of`] the path, usually.
+    pub format: Format,
+    /// Whether an existing regular file is replaced.
+    pub force: bool,
+    /// Whether the sha256 of the image is taken. Every byte, holes included, goes through the
+    /// hash: about half a second for each GiB on a processor with SHA instructions.
+    pub digest: bool,
+    /// Where to write a block map (version 2.0), if at all.
+    pub bmap: Option<PathBuf>,
+    /// Whether blocks of the base may be shared with the output where the file system can.
+    pub reflink: bool,
+}
+
+impl Spec {
+    /// Writes `path` in the format of its suffix, with digest, without block map or overwriting.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let format = Format::of(&path);
+        Self { path, format, force: false, digest: true, bmap: None, reflink: true }
+    }
+}
+
+/// How the bytes of an output came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Blocks are shared with the base; only changes were written.
+    Reflink,
+    /// Blocks in use were copied.
+    Copy,
+    /// The image was compressed.
+    Compress,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emitted {
+    /// The output file.
+    pub path: PathBuf,
+    /// Length of the output file in bytes.
+    pub bytes: u64,
+    /// Length of the image in bytes: `bytes`, unless compressed.
+    pub image_bytes: u64,
+    /// Bytes of the image that are in use.
+    pub used_bytes: u64,
+    /// sha256 of the output file, hexadecimal, if it was asked for.
+    pub sha256: Option<String>,
+    /// sha256 of the image, hexadecimal, if it was asked for: `sha256`, unless compressed.
+    pub image_sha256: Option<String>,
+    /// How it was written.
+    pub method: Method,
+}
+
+/// Checks, before any work is done, that `spec` can be written: the folder is there, nothing is
+/// overwritten unasked, and the target is no device, folder or pipe.
+///
+/// # Errors
+/// [`Error::Refused`], [`Error::Usage`], or [`Error::Io`] about the folder.
+pub fn preflight(spec: &Spec) -> Result<()> {
+    output::check_target(&spec.path, spec.force)?;
+    if let Some(bmap) = &spec.bmap {
+        output::check_target(bmap, spec.force)?;
+    }
+    Ok(())
+}
+
+/// Writes `image`, of which `used` is in use, as `spec` says.
+///
+/// # Errors
+/// Those of [`preflight`]; [`Error::Io`] where reading or writing fails, with the space needed
+/// and free where the disk is full; [`Error::Interrupted`]. In all of them no output appears and
+/// what stood under the name stays.
+pub fn emit(
+    image: &Image,
+    used: &InUse,
+    spec: &Spec,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Emitted> {
+    preflight(spec)?;
+    let title = format!("Writing {}", spec.path.display());
+    let total = Some(used.bytes());
+    sink.emit(Event::Started { step: STEP, title, total, unit: Unit::Bytes });
+    let output = Output::create(&spec.path, spec.force)?;
+    let job = stream::Job { image, used, sink, cancel };
+    let written = match spec.format {
+        Format::Raw => raw::write(&job, spec, &output),
+        format => compress::write(&job, spec, format, &output),
+    };
+    let written = written.map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
+    let bytes = output.len()?;
+    let bmap = match (&spec.bmap, written.bmap) {
+        (Some(path), Some(ranges)) => {
+            let staged = Output::create(path, spec.force)?;
+            bmap::write(&staged, image.len(), &ranges)?;
+            Some(staged)
+        }
+        _ => None,
+    };
+    cancel.check()?;
+    output.publish().map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
+    if let Some(bmap) = bmap {
+        bmap.publish()?;
+    }
+    let detail = match &written.sha256 {
+        Some(sha256) => format!("{}, sha256 {sha256}", human(bytes)),
+        None => human(bytes),
+    };
+    sink.emit(Event::Finished { step: STEP, detail });
+    Ok(Emitted {
+        path: spec.path.clone(),
+        bytes,
+        image_bytes: image.len(),
+        used_bytes: used.bytes(),
+        sha256: written.sha256,
+        image_sha256: written.image_sha256,
+        method: written.method,
+    })
+}
+
+/// What the writers of all formats hand back.
+struct Written {
+    method: Method,
+    sha256: Option<String>,
+    image_sha256: Option<String>,
+    bmap: Option<Vec<digest::MappedRange>>,
+}
+
+/// Names the space needed and the space free where a disk filled up.
+fn explain_full_disk(error: Error, spec: &Spec, used: u64) -> Error {
+    let full = matches!(&error, Error::Io { source, .. } if matches!(
+        source.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+    ));
+    if !full {
+        return error;
+    }
+    let folder = output::folder(&spec.path);
+    let about = if spec.format == Format::Raw { "about" } else { "at most" };
+    let free = crate::sys::file::free_space(folder)
+        .map_or_else(String::new, |free| format!(", of which {} are free", human(free)));
+    let needed = human(used);
+    error.hint(format!(
+        "the output needs {about} {needed} on the file system of {}{free}",
+        folder.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 /// Fills `buf` from byte `offset`; the file's own position is not used.
 ///
@@ -145,7 +146,7 @@ pub fn punch_hole(_: &File, _: Range<u64>) -> io::Result<()> {
 /// Bytes that an unprivileged user may still write on the file system of `path`.
 #[cfg(unix)]
 #[must_use]
-pub fn free_space(path: &std::path::Path) -> Option<u64> {
+pub fn free_space(path: &Path) -> Option<u64> {
     let found = rustix::fs::statvfs(path).ok()?;
     found.f_bavail.checked_mul(found.f_frsize)
 }
@@ -153,6 +154,81 @@ pub fn free_space(path: &std::path::Path) -> Option<u64> {
 /// Not known on this system.
 #[cfg(not(unix))]
 #[must_use]
-pub fn free_space(_: &std::path::Path) -> Option<u64> {
+pub fn free_space(_: &Path) -> Option<u64> {
     None
+}
+
+/// A file without a name in `folder`, mode 0600, that vanishes unless it is linked (open(2),
+/// `O_TMPFILE`); `None` where the file system has no such files.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn unnamed(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    // Without it the file could not be linked in the end.
+    if !Path::new("/proc/self/fd").is_dir() {
+        return None;
+    }
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+}
+
+/// No file without a name on this system.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn unnamed(_: &Path) -> Option<File> {
+    None
+}
+
+/// Gives a file of [`unnamed`] the name `path`, which must be free.
+///
+/// # Errors
+/// The system's; `AlreadyExists` where the name is taken.
+#[cfg(target_os = "linux")]
+pub fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    // The way for processes without CAP_DAC_READ_SEARCH (open(2)).
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(linkat(CWD, link, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+/// No file without a name on this system.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub fn link_unnamed(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Renames `from` to `to`, which must be free.
+///
+/// # Errors
+/// The system's; `AlreadyExists` where the name is taken.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            done => return Ok(done?),
+        }
+    }
+    if std::fs::symlink_metadata(to).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
+}
+
+/// Brings the names in a folder to disk.
+///
+/// # Errors
+/// The system's.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return File::open(folder)?.sync_all();
+    // Other systems have no such call.
+    #[cfg(not(unix))]
+    return std::fs::metadata(folder).map(|_| ());
 }

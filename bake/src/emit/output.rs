@@ -1,0 +1,207 @@
+//! A file that appears under its name whole, or not at all.
+//!
+//! On Linux it has no name until it is complete (open(2), `O_TMPFILE`), so that not even kill -9
+//! leaves anything behind. Where that is not to be had it is a hidden file beside the target,
+//! locked while it is being written; one that nobody has locked is a dead process's and is
+//! removed by the next run.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+use crate::sys;
+
+/// Ends the names of unfinished files.
+const SUFFIX: &str = ".bake-part";
+
+/// An output that is being written, with mode 0600.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    /// As the caller named it.
+    path: PathBuf,
+    /// Where it goes: `path`, or what that links to.
+    target: PathBuf,
+    /// Its name while it is written, if it has one.
+    part: Option<PathBuf>,
+    force: bool,
+}
+
+/// The folder that `path` is in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Checks that `path` may be written and returns where it leads.
+pub(super) fn check_target(path: &Path, force: bool) -> Result<PathBuf> {
+    if path.file_name().is_none() {
+        return Err(Error::Usage(format!("{} does not name a file", path.display())));
+    }
+    let refuse = |action: &str, reason: &str| Error::Refused {
+        action: format!("{action} {}", path.display()),
+        reason: reason.into(),
+    };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            Err(refuse("write to", kind(&found)).hint("name a regular file as the output"))
+        }
+        Ok(_) if !force => Err(refuse("overwrite", "it exists").hint("use --force to replace it")),
+        Ok(_) => fs::canonicalize(path).at("resolving", path),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(path).is_ok() {
+                return Err(refuse("write to", "it is a symbolic link that leads nowhere"));
+            }
+            fs::metadata(folder(path)).at("opening the folder", folder(path))?;
+            Ok(path.to_owned())
+        }
+        Err(e) => Err(Error::io("opening", path, e)),
+    }
+}
+
+fn kind(metadata: &fs::Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = metadata.file_type();
+        if kind.is_block_device() {
+            return "it is a block device";
+        }
+        if kind.is_char_device() || kind.is_fifo() || kind.is_socket() {
+            return "it is a device or pipe, which cannot hold a sparse file";
+        }
+    }
+    if metadata.is_dir() { "it is a folder" } else { "it is not a regular file" }
+}
+
+impl Output {
+    /// Starts an output that will appear at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where `path` exists and `force` is not set, or is no regular file;
+    /// [`Error::Io`] where the folder cannot be written.
+    pub fn create(path: &Path, force: bool) -> Result<Self> {
+        let target = check_target(path, force)?;
+        remove_stale(&target);
+        let (file, part) = match sys::file::unnamed(folder(&target)) {
+            Some(file) => (file, None),
+            None => {
+                let (file, part) = named(&target)?;
+                (file, Some(part))
+            }
+        };
+        // Tells other processes' cleaning that this one is alive, from the moment it has a name.
+        let _ = file.try_lock();
+        Ok(Self { file, path: path.to_owned(), target, part, force })
+    }
+
+    /// The file, open for reading and writing.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The path it will have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes written so far.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata().at("reading the size of", &self.path)?.len())
+    }
+
+    /// Whether nothing was written yet.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Brings it to disk and gives it its name.
+    ///
+    /// # Errors
+    /// The system's; [`Error::Refused`] where the name was taken meanwhile.
+    pub fn publish(mut self) -> Result<()> {
+        self.file.sync_all().at("writing", &self.path)?;
+        let taken = |e: io::Error| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::Refused {
+                action: format!("overwrite {}", self.path.display()),
+                reason: "it appeared while the image was made".into(),
+            },
+            _ => Error::io("naming", &self.path, e),
+        };
+        match (&self.part, self.force) {
+            (None, false) => sys::file::link_unnamed(&self.file, &self.target).map_err(taken)?,
+            (None, true) => {
+                let part = part_name(&self.target, 0);
+                let _ = fs::remove_file(&part);
+                sys::file::link_unnamed(&self.file, &part).map_err(taken)?;
+                self.part = Some(part.clone());
+                fs::rename(&part, &self.target).at("naming", &self.path)?;
+            }
+            (Some(part), true) => fs::rename(part, &self.target).at("naming", &self.path)?,
+            (Some(part), false) => sys::file::rename_new(part, &self.target).map_err(taken)?,
+        }
+        self.part = None;
+        sys::file::sync_folder(folder(&self.target)).at("writing", folder(&self.target))
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some(part) = &self.part {
+            // Best effort: an error is already on its way, and the next run cleans too.
+            let _ = fs::remove_file(part);
+        }
+    }
+}
+
+/// `.node1.img.4711-0.bake-part` beside `node1.img`.
+fn part_name(target: &Path, attempt: u32) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    folder(target).join(format!(".{name}.{}-{attempt}{SUFFIX}", std::process::id()))
+}
+
+fn named(target: &Path) -> Result<(File, PathBuf)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    for attempt in 0.. {
+        let part = part_name(target, attempt);
+        match options.open(&part) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {}
+            opened => return Ok((opened.at("creating", &part)?, part)),
+        }
+    }
+    unreachable!("the loop above ends by itself")
+}
+
+/// Removes unfinished outputs for `target` that dead processes left.
+fn remove_stale(target: &Path) {
+    let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
+    let Ok(entries) = fs::read_dir(folder(target)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let Some(middle) = name.strip_prefix(&prefix).and_then(|n| n.strip_suffix(SUFFIX)) else {
+            continue;
+        };
+        let ours = middle.split('-').all(|n| n.parse::<u32>().is_ok());
+        let regular = entry.file_type().is_ok_and(|t| t.is_file());
+        if ours
+            && regular
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // Another process may have removed it first.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
