@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::units::human;
+
 /// Result of every public function of `bake`.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -87,6 +89,16 @@ pub enum Error {
         /// What contradicts what.
         reason: String,
     },
+    /// A file system inside the image is too small for the edit.
+    #[error("{what} is full: {} needed, {} free", human(*.needed), human(*.free))]
+    NoSpace {
+        /// The file system ("FAT file system at byte 4194304").
+        what: String,
+        /// Bytes the edit needs, at least.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
     /// A file the user wrote has faults; all of them are listed.
     #[error("{what} has {} fault{}", .faults.len(), if .faults.len() == 1 { "" } else { "s" })]
     Invalid {
@@ -160,7 +172,10 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Io { .. } | Self::Network { .. } | Self::Unsupported { .. } => Exit::Failed,
+            Self::Io { .. }
+            | Self::Network { .. }
+            | Self::Unsupported { .. }
+            | Self::NoSpace { .. } => Exit::Failed,
             Self::Corrupt { .. } | Self::Verification { .. } => Exit::Verification,
             Self::Invalid { .. } | Self::Usage(_) | Self::NotFound { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,

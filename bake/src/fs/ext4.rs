@@ -192,6 +192,7 @@ impl From<ext4::Error> for Error {
             }
             E::NotFound { path } => Self::NotFound { what: "path in the image", name: path },
             E::NotADirectory { path } => Self::NotFound { what: "folder in the image", name: path },
+            E::NoSpace { needed, free } => Self::NoSpace { what: what(), needed, free },
             other => Self::Usage(other.to_string()),
         }
     }

@@ -5,6 +5,7 @@
 //! of the root view that sits above the trees.
 
 pub mod ext4;
+pub mod fat;
 pub mod fstab;
 mod open;
 pub mod root;
