@@ -1,12 +1,200 @@
-//! `bake build`
+//! The default command: bake one node of a profile.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::Session;
-use crate::error::{Error, Result};
+use crate::emit::{self, Spec};
+use crate::error::{Error, Fault, Result};
+use crate::event::{Event, Sink};
+use crate::job::build::{self, Prepared, Report, Request};
+use crate::profile::{ClusterSecrets, ImageSource, NodePlan, Profile, Search, SecretsFile};
+use crate::units::human;
 
-/// Arguments of `bake build`.
+/// Arguments of the default command.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(next_help_heading = "Baking a node")]
+pub struct Args {
+    /// Profile: a name, or a path to a YAML file
+    #[arg(long, value_name = "NAME|FILE")]
+    profile: Option<String>,
+    /// Output; .zst, .xz or .gz compresses it
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Node of the profile [default: the one the output is named after]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Base image instead of the profile's: a file, or an id from `bake images list`
+    #[arg(long, value_name = "IMAGE")]
+    base: Option<String>,
+    /// Set a value of the profile (repeatable): `--set k3s.airgap=false`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The cluster's secrets [default: beside the profile; made on first use]
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    /// K3s program to bake instead of the released one
+    #[arg(long, value_name = "FILE")]
+    k3s: Option<PathBuf>,
+    /// Archive of container images to bake instead of the released one
+    #[arg(long, value_name = "FILE")]
+    airgap_images: Option<PathBuf>,
+    /// Device binary to bake instead of the one that came with bake
+    #[arg(long, value_name = "FILE")]
+    firstboot: Option<PathBuf>,
+    /// Replace the output where it exists
+    #[arg(long)]
+    force: bool,
+    /// Write a block map (FILE.bmap) beside the output
+    #[arg(long)]
+    bmap: bool,
+    /// The node's board is replaced by another: it joins anew
+    #[arg(long)]
+    replace: bool,
+    /// Print what would be done to the image, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
 
-pub(super) fn run(_: &Args, _: &Session) -> Result<()> {
-    Err(Error::Usage("`bake build` is not there yet".into()))
+pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
+    let start = Instant::now();
+    let Some(reference) = &args.profile else {
+        return Err(Error::Usage("nothing to do: no verb and no `--profile`".into())
+            .hint("`bake --profile single --out node1.img` bakes a node; see `bake --help`"));
+    };
+    let out = output(args)?;
+    let source = Search::usual().find(reference)?;
+    let profile = Profile::read(&source, &args.set)?;
+    profile.warnings().iter().for_each(|fault| warn(session, fault));
+    let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
+    let path = profile.secrets_path(args.secrets.as_deref());
+    let request = |plan| Request {
+        plan,
+        profile_sha256: Some(crate::io::digest::Sha256::of(source.text.as_bytes()).to_string()),
+        out: out.clone(),
+        k3s: args.k3s.clone(),
+        airgap_images: args.airgap_images.clone(),
+        firstboot: args.firstboot.clone(),
+        replace: args.replace,
+    };
+    let fetcher = session.fetcher()?;
+    if args.dry_run {
+        let known = SecretsFile::peek(&path, profile.cluster())?;
+        let secrets = known
+            .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.nodes()));
+        let plan = plan(&profile, &node, &secrets, args)?;
+        let prepared = build::prepare(request(plan), &fetcher, None, &session.ui)?;
+        return print(&prepared, session);
+    }
+    emit::preflight(&out)?;
+    let mut secrets = SecretsFile::open(&path, profile.cluster(), &profile.nodes())?;
+    if secrets.created() {
+        let message = format!(
+            "the secrets of cluster {} are new, in {}: keep that file, every node needs it",
+            profile.cluster(),
+            path.display()
+        );
+        session.ui.emit(Event::Warning { message });
+    }
+    let plan = plan(&profile, &node, secrets.secrets(), args)?;
+    let prepared = build::prepare(request(plan), &fetcher, Some(&mut secrets), &session.ui)?;
+    let report = prepared.bake(&session.ui, &session.cancel)?;
+    if session.ui.json() {
+        return session.ui.json_line(&report);
+    }
+    session.ui.line(summary(&report, start.elapsed().as_secs_f64()))
+}
+
+/// Where to write; a dry run needs no place.
+fn output(args: &Args) -> Result<Spec> {
+    let path = match &args.out {
+        Some(path) => path.clone(),
+        None if args.dry_run => PathBuf::from("dry-run.img"),
+        None => {
+            return Err(Error::Usage("`--out FILE` is missing".into())
+                .hint("or use `--dry-run` to see what would be done"));
+        }
+    };
+    let bmap = args.bmap.then(|| {
+        let mut name = path.clone().into_os_string();
+        name.push(".bmap");
+        PathBuf::from(name)
+    });
+    Ok(Spec { force: args.force, bmap, ..Spec::new(path) })
+}
+
+fn plan(profile: &Profile, node: &str, secrets: &ClusterSecrets, args: &Args) -> Result<NodePlan> {
+    let mut plan = profile.plan(node, secrets)?;
+    if let Some(base) = &args.base {
+        plan.image = image(base)?;
+    }
+    Ok(plan)
+}
+
+/// A file where there is one or the text looks like a path, else a name from the catalogue.
+fn image(text: &str) -> Result<ImageSource> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Err(Error::Usage(format!("--base {text}: what must its sha256 be?"))
+            .hint("name both in the profile, `image: {url: …, sha256: …}`, or download it first"));
+    }
+    let path = Path::new(text);
+    let is_file = path.exists() || text.contains(std::path::is_separator);
+    Ok(if is_file { ImageSource::File(path.to_owned()) } else { ImageSource::Id(text.to_owned()) })
+}
+
+fn warn(session: &Session, fault: &Fault) {
+    let message = match &fault.help {
+        Some(help) => format!("{}: {} ({help})", fault.key, fault.message),
+        None => format!("{}: {}", fault.key, fault.message),
+    };
+    session.ui.emit(Event::Warning { message });
+}
+
+/// The recipe, one topic after the other.
+fn print(prepared: &Prepared, session: &Session) -> Result<()> {
+    if session.ui.json() {
+        for edit in &prepared.recipe.edits {
+            let (topic, path) = (edit.topic.to_string(), edit.action.path());
+            let line = serde_json::json!({"topic": topic, "path": path, "edit": edit.to_string()});
+            session.ui.json_line(&line)?;
+        }
+        return Ok(());
+    }
+    let mut topic = None;
+    for edit in &prepared.recipe.edits {
+        if topic != Some(edit.topic) {
+            session.ui.line(format!("{}:", edit.topic))?;
+            topic = Some(edit.topic);
+        }
+        session.ui.line(format!("  {edit:#}"))?;
+    }
+    Ok(())
+}
+
+fn summary(report: &Report, seconds: f64) -> String {
+    let out = report.path.display();
+    let mut lines = vec![
+        format!("{out}: {} of cluster {}, baked in {seconds:.1} s", report.node, report.cluster),
+        format!("  base      {} ({})", report.base, report.os),
+    ];
+    for component in &report.components {
+        let version = component.version.as_deref().unwrap_or_default();
+        lines.push(format!("  {:<9} {version} {}", component.name, &component.sha256[..16]));
+    }
+    let grown = report.root_grown_to.map(|len| format!(", root grown to {}", human(len)));
+    lines.push(format!(
+        "  image     {}, {} in use, {} files baked{}",
+        human(report.image_bytes),
+        human(report.used_bytes),
+        report.files,
+        grown.unwrap_or_default()
+    ));
+    if let Some(sha256) = &report.sha256 {
+        lines.push(format!("  sha256    {sha256}"));
+    }
+    lines.push(format!("Look inside: bake inspect {out}; bake ls {out}:/etc/bake"));
+    lines.push(
+        "Flash it with Raspberry Pi Imager (\"Use custom\") or any tool that writes images".into(),
+    );
+    lines.join("\n")
 }

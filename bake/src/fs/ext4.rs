@@ -27,11 +27,6 @@ impl<S: BlockStore> Ext4Tree<S> {
     pub fn open(store: S) -> Result<Self> {
         Ok(Self { inner: Ext4::open(Device(store)).map_err(Error::from)? })
     }
-
-    /// The time given to what changes without being given one, in seconds since 1970-01-01 UTC.
-    pub fn set_clock(&mut self, seconds: i64) {
-        self.inner.set_clock(seconds);
-    }
 }
 
 /// The store below, in the words of `ext4-edit`.
@@ -73,6 +68,10 @@ impl<S: BlockStore> ext4::Store for Device<S> {
 }
 
 impl<S: BlockStore> FileTree for Ext4Tree<S> {
+    fn set_clock(&mut self, seconds: i64) {
+        self.inner.set_clock(seconds);
+    }
+
     fn describe(&self) -> Description {
         Description {
             format: "ext4",

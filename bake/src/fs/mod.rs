@@ -99,6 +99,9 @@ pub type UsedRange = std::ops::Range<u64>;
 pub trait FileTree: Send {
     /// Format, label, identifier and length.
     fn describe(&self) -> Description;
+    /// Sets the time, in seconds since 1970-01-01 UTC, given to what changes without being given
+    /// one; file systems that keep no such times ignore it.
+    fn set_clock(&mut self, _seconds: i64) {}
     /// `lstat`; `None` where no such entry exists.
     fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>>;
     /// Entries of a directory, in the order of their names' bytes.

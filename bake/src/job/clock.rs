@@ -12,12 +12,23 @@ use crate::error::{Error, IoContext, Result};
 /// # Errors
 /// [`Error::Usage`] where the variable is no number, [`Error::Io`] for an unreadable input.
 pub fn now<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Result<i64> {
-    if let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") {
-        return value.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Error::Usage(format!("SOURCE_DATE_EPOCH={} is no number", value.display()))
-        });
+    if let Some(fixed) = fixed()? {
+        return Ok(fixed);
     }
     inputs.into_iter().try_fold(0, |newest, path| Ok(modified(path)?.max(newest)))
+}
+
+/// `SOURCE_DATE_EPOCH`, where it is set.
+///
+/// # Errors
+/// [`Error::Usage`] where it is no number.
+pub fn fixed() -> Result<Option<i64>> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    value
+        .to_str()
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| Error::Usage(format!("SOURCE_DATE_EPOCH={} is no number", value.display())))
 }
 
 /// Modification time of a host file, in seconds since 1970-01-01 UTC.

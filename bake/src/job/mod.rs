@@ -1,5 +1,6 @@
 //! Jobs wire the steps of a verb, emit events and clean up.
 
+pub mod build;
 pub mod clock;
 pub mod diff;
 pub mod edit;

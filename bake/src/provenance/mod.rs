@@ -73,8 +73,9 @@ pub struct Base {
     pub os: String,
     /// Debian's name of its architecture.
     pub architecture: String,
-    /// SHA-256 of the raw image.
-    pub sha256: String,
+    /// SHA-256 of the raw image, where it came verified from a catalogue or a download.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Something that came from elsewhere.

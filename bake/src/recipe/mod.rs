@@ -158,3 +158,6 @@ fn refuse_packages(plan: &NodePlan) -> Result<()> {
         feature: "this version installs no Debian packages into an image".into(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,16 @@ impl FileSource {
         Ok(Self { file, path: path.to_owned(), len })
     }
 
+    /// Takes over an open regular file; messages call it `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where its length cannot be read.
+    pub fn of_file(file: File, path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let len = file.metadata().at("reading the size of", &path)?.len();
+        Ok(Self { file, path, len })
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -12,7 +12,7 @@ mod services;
 mod swap;
 
 pub use accounts::{Account, Accounts};
-pub use arch::Architecture;
+pub use arch::{HEADER, of_elf};
 pub use kernel::{CommandLine, Growth};
 pub use network::Manager;
 pub use os::Os;
@@ -21,6 +21,7 @@ pub use swap::Swap;
 
 use std::collections::BTreeMap;
 
+use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::fs::root::Root;
 use crate::fs::{FileKind, fstab};
@@ -34,7 +35,7 @@ pub struct Traits {
     /// Distribution and release.
     pub os: Os,
     /// What its programs run on.
-    pub architecture: Architecture,
+    pub architecture: Arch,
     /// Where the FAT partition is mounted, if it is.
     pub boot_mount: Option<String>,
     /// Where the kernel's command line comes from.

@@ -1,0 +1,86 @@
+//! Host files that go into the image, each with its digest.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Request, file_name, firstboot};
+use crate::arch::Arch;
+use crate::error::{Context, IoContext, Result};
+use crate::event::Sink;
+use crate::fetch::{Fetcher, Verified};
+use crate::io::digest::Sha256;
+use crate::job::fetch;
+use crate::profile::{FileContent, HostFile, NodePlan};
+use crate::provenance::Component;
+use crate::recipe::{Bundle, Material, Materials};
+use crate::store::{FileSource, Payload};
+
+pub(super) fn gather(
+    request: &Request,
+    arch: Arch,
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+) -> Result<Materials> {
+    let plan = &request.plan;
+    let mut host_files = BTreeMap::new();
+    for path in named_files(plan) {
+        let what = file_name(path);
+        let material = local(path, what).with_context(|| format!("reading {}", path.display()))?;
+        host_files.insert(path.to_owned(), material);
+    }
+    let (mut program, mut airgap) = (None, None);
+    if let Some(wanted) = &plan.k3s {
+        let local = request.k3s.as_deref();
+        let found = fetch::k3s_binary(fetcher, sink, wanted, arch, local)?;
+        program = Some(verified(found, format!("K3s {} for {arch}", wanted.version))?);
+        let local = request.airgap_images.as_deref();
+        if wanted.airgap || local.is_some() {
+            let (file_name, found) = fetch::k3s_images(fetcher, wanted, arch, local)?;
+            let what = format!("images of K3s {} for {arch}", wanted.version);
+            airgap = Some(Bundle { file_name, material: verified(found, what)? });
+        }
+    }
+    let firstboot = firstboot::find(request.firstboot.as_deref(), arch)?;
+    let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
+    Ok(Materials { firstboot, k3s: program, airgap, host_files })
+}
+
+/// What the record says came from elsewhere.
+pub(super) fn components(plan: &NodePlan, materials: &Materials) -> Vec<Component> {
+    let version = plan.k3s.as_ref().map(|k3s| k3s.version.clone());
+    let component = |name: &str, version: Option<String>, material: &Material| Component {
+        name: name.into(),
+        version,
+        sha256: material.sha256.clone(),
+    };
+    let mut all = vec![component("firstboot", None, &materials.firstboot)];
+    all.extend(materials.k3s.iter().map(|m| component("k3s", version.clone(), m)));
+    let bundle = materials.airgap.iter();
+    all.extend(bundle.map(|b| component("k3s-airgap-images", version.clone(), &b.material)));
+    all
+}
+
+fn named_files(plan: &NodePlan) -> impl Iterator<Item = &Path> {
+    let files = plan.files.iter().filter_map(|file| match &file.content {
+        FileContent::Host(HostFile { path, .. }) => Some(path.as_path()),
+        FileContent::Inline(_) => None,
+    });
+    plan.manifests.iter().map(|m| m.path.as_path()).chain(files)
+}
+
+fn verified(found: Verified<File>, what: String) -> Result<Material> {
+    let (sha256, path) = (found.sha256().to_string(), found.path().to_owned());
+    let source = FileSource::of_file(found.into_inner(), path)?;
+    Ok(Material { payload: Payload(Arc::new(source)), sha256, what })
+}
+
+fn local(path: &Path, what: String) -> Result<Material> {
+    let path: PathBuf = path.to_owned();
+    // Opened first and hashed through the same handle: what is baked is what was hashed.
+    let source = FileSource::open(&path)?;
+    let file = File::open(&path).at("opening", &path)?;
+    let (sha256, _) = Sha256::of_reader(&file).at("reading", &path)?;
+    Ok(Material { payload: Payload(Arc::new(source)), sha256: sha256.to_string(), what })
+}
