@@ -64,7 +64,7 @@ fn baked(record: &Record) -> String {
         node.name, node.cluster, node.profile, node.incarnation, base.name, base.os,
     );
     let mut table = Table::new(&["  FROM", "VERSION", "SHA256"]);
-    table.row(["  base", base.architecture.as_str(), base.sha256.as_str()]);
+    table.row(["  base", base.architecture.as_str(), base.sha256.as_deref().unwrap_or("")]);
     for component in &record.components {
         let version = component.version.as_deref().unwrap_or_default();
         table.row([format!("  {}", component.name).as_str(), version, component.sha256.as_str()]);
