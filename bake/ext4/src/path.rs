@@ -32,23 +32,27 @@ impl<S: Store> Ext4<S> {
     /// Inode of a path; `None` where it does not exist or leads through something else than
     /// directories.
     pub(crate) fn lookup(&self, path: &[u8]) -> Result<Option<u32>> {
-        let mut number = ROOT;
-        for name in components(path)? {
-            let inode = self.live_inode(number)?;
-            if !inode.is_dir() {
-                return Ok(None);
-            }
-            match self.find_entry(&Dir { number, inode }, name)? {
-                Some(found) => number = found.inode,
-                None => return Ok(None),
-            }
+        match self.resolve(path) {
+            Ok(number) => Ok(Some(number)),
+            Err(Error::NotFound { .. } | Error::NotADirectory { .. }) => Ok(None),
+            Err(e) => Err(e),
         }
-        Ok(Some(number))
     }
 
     /// Inode of a path that must exist.
     pub(crate) fn resolve(&self, path: &[u8]) -> Result<u32> {
-        self.lookup(path)?.ok_or_else(|| Error::NotFound { path: show(path) })
+        let mut number = ROOT;
+        for name in components(path)? {
+            let inode = self.live_inode(number)?;
+            if !inode.is_dir() {
+                return Err(Error::NotADirectory { path: show(path) });
+            }
+            match self.find_entry(&Dir { number, inode }, name)? {
+                Some(found) => number = found.inode,
+                None => return Err(Error::NotFound { path: show(path) }),
+            }
+        }
+        Ok(number)
     }
 
     /// The directory a path lies in, and its last name.

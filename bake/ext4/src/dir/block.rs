@@ -32,11 +32,14 @@ impl<S: Store> Ext4<S> {
         self.volume.block_size() - if self.sb.metadata_csum() { TAIL } else { 0 }
     }
 
-    /// The part of a leaf that holds entries; index blocks look like unused entries up to it or
-    /// are read whole.
-    pub(crate) fn entry_part<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let end = self.entry_bytes();
-        if self.has_tail(bytes) { &bytes[..end] } else { bytes }
+    /// The part of a block that holds entries. Index blocks look like entries over the whole
+    /// block; theirs may end in what was a leaf's tail before the kernel made the index.
+    pub(crate) fn entry_part<'a>(&self, dir: &Dir, logical: u32, bytes: &'a [u8]) -> &'a [u8] {
+        if self.index_shape(dir, logical, bytes).is_none() && self.has_tail(bytes) {
+            &bytes[..self.entry_bytes()]
+        } else {
+            bytes
+        }
     }
 
     fn has_tail(&self, bytes: &[u8]) -> bool {

@@ -27,7 +27,7 @@ impl<S: Store> Ext4<S> {
         name: &[u8],
     ) -> Result<Option<Found>> {
         let bytes = self.dir_block(dir, logical, block)?;
-        for entry in entries(self.entry_part(&bytes), bytes.len()) {
+        for entry in entries(self.entry_part(dir, logical, &bytes), bytes.len()) {
             let entry = entry.map_err(|reason| dir.corrupt(reason))?;
             if entry.inode != 0 && entry.name == name {
                 return Ok(Some(Found { inode: entry.inode, block, at: entry.at }));

@@ -109,7 +109,7 @@ impl<S: Store> Ext4<S> {
         let size = self.volume.block_size();
         for (logical, block) in self.dir_blocks(dir)? {
             let bytes = self.dir_block(dir, logical, block)?;
-            for entry in entry::entries(self.entry_part(&bytes), size) {
+            for entry in entry::entries(self.entry_part(dir, logical, &bytes), size) {
                 let entry = entry.map_err(|reason| dir.corrupt(reason))?;
                 if entry.inode != 0
                     && entry.name != b"."

@@ -16,7 +16,7 @@ impl<S: Store> Ext4<S> {
         let size = self.volume.block_size();
         let mut list = Vec::new();
         let mut dots = Vec::new();
-        for entry in entries(self.entry_part(&old), size) {
+        for entry in entries(self.entry_part(dir, 0, &old), size) {
             let entry = entry.map_err(|reason| dir.corrupt(reason))?;
             if entry.name == b"." || entry.name == b".." {
                 dots.push(entry.file_type);
