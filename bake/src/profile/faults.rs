@@ -59,6 +59,11 @@ impl<'a> Faults<'a> {
         !self.found.iter().any(|(at, _)| path.is_within(at) || at.is_within(path))
     }
 
+    /// Whether the structure of the value at `path` has no fault, nor that of any part of it.
+    pub fn is_whole(&self, path: &Path) -> bool {
+        !self.found[..self.structural].iter().any(|(at, _)| at.is_within(path))
+    }
+
     /// The warnings, or every fault in the order of the text.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ fn check_reachable(raw: &raw::Profile, nodes: &[Node], faults: &mut Faults<'_>) 
     let agents = nodes.iter().any(|node| node.role == Role::Agent);
     for (i, node) in nodes.iter().enumerate() {
         let path = at!("nodes", i, "address");
-        let known = faults.spares(&path) && faults.spares(&at!("nodes", i, "role"));
+        let known = faults.spares(&path) && faults.is_whole(&at!("nodes", i));
         if node.address.is_some() || !known {
             continue;
         }

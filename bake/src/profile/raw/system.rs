@@ -52,7 +52,7 @@ pub enum Iptables {
 
 /// What becomes of swap space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", from = "SwapWord")]
+#[serde(rename_all = "kebab-case", try_from = "SwapWord")]
 pub enum Swap {
     /// No swap.
     Off,
@@ -75,12 +75,14 @@ enum SwapName {
     Keep,
 }
 
-impl From<SwapWord> for Swap {
-    fn from(word: SwapWord) -> Self {
+impl TryFrom<SwapWord> for Swap {
+    type Error = &'static str;
+
+    fn try_from(word: SwapWord) -> Result<Self, Self::Error> {
         match word {
-            // The schema lets only `false` through.
-            SwapWord::Yaml11(_) | SwapWord::Word(SwapName::Off) => Self::Off,
-            SwapWord::Word(SwapName::Keep) => Self::Keep,
+            SwapWord::Yaml11(false) | SwapWord::Word(SwapName::Off) => Ok(Self::Off),
+            SwapWord::Word(SwapName::Keep) => Ok(Self::Keep),
+            SwapWord::Yaml11(true) => Err("swap is `off` or `keep`"),
         }
     }
 }
