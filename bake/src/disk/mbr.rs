@@ -133,6 +133,10 @@ impl Mbr {
             }
             let sector = read_bytes(store, at * SECTOR, 512)?;
             if u16_at(&sector, 510) != 0xaa55 {
+                if at == first {
+                    // An empty extended partition needs no boot record.
+                    break;
+                }
                 return Err(corrupt(at * SECTOR, "an extended boot record lacks its 0x55AA mark"));
             }
             let (logical, link) = (entry(&sector, at * SECTOR, 0), entry(&sector, at * SECTOR, 1));
