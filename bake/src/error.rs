@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::units::human;
-
 /// Result of every public function of `bake`.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -90,7 +88,7 @@ pub enum Error {
         reason: String,
     },
     /// A file system inside the image is too small for the edit.
-    #[error("{what} is full: {} needed, {} free", human(*.needed), human(*.free))]
+    #[error("{what} is full: {needed} bytes are needed, {free} are free")]
     NoSpace {
         /// The file system ("FAT file system at byte 4194304").
         what: String,

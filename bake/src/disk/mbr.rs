@@ -200,6 +200,14 @@ impl Mbr {
         let Some(index) = self.table.partitions.iter().position(|p| p.number == number) else {
             return Err(Error::NotFound { what: "partition", name: number.to_string() });
         };
+        if let Some(extended) = &self.extended
+            && number <= 4
+            && extended.field.first > self.fields[index].first
+        {
+            return Err(Error::Usage(format!(
+                "partition {number} cannot grow: an empty extended partition lies behind it"
+            )));
+        }
         let mut changes = vec![self.fields[index]];
         if number > 4
             && let Some(extended) = &self.extended
