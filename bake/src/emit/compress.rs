@@ -147,14 +147,15 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_does_not_show() {
-        let mut data = vec![0; 70 << 20];
-        let mut state = 1_u32;
-        for byte in data.iter_mut().take(40 << 20) {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *byte = if state >> 30 == 0 { (state >> 22) as u8 } else { b'a' };
+        // Two blocks of xz, three jobs of zstd; content on both sides of their borders.
+        let mut data = vec![0; 34 << 20];
+        for at in [0, (16 << 20) - 5000, (24 << 20) - 500_000, 33 << 20] {
+            for (i, byte) in data[at..at + 1_000_000].iter_mut().enumerate() {
+                *byte = (i * i >> 7) as u8;
+            }
         }
         for format in [Format::Zstd, Format::Xz] {
-            let made = [1, 2, 5].map(|threads| {
+            let made = [1, 3].map(|threads| {
                 let mut out = Vec::new();
                 let mut encoder =
                     encoder(format, &mut out, data.len() as u64, threads).expect("encoder");
@@ -162,7 +163,7 @@ mod tests {
                 encoder.end().expect("end");
                 out
             });
-            assert!(made[0] == made[1] && made[1] == made[2], "{format:?}");
+            assert!(made[0] == made[1], "{format:?}");
         }
     }
 }

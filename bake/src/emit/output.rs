@@ -83,7 +83,12 @@ impl Output {
     pub fn create(path: &Path, force: bool) -> Result<Self> {
         let target = check_target(path, force)?;
         remove_stale(&target);
-        let (file, part) = match sys::file::unnamed(folder(&target)) {
+        let unnamed = sys::file::unnamed(folder(&target));
+        Self::start(path, target, force, unnamed)
+    }
+
+    fn start(path: &Path, target: PathBuf, force: bool, unnamed: Option<File>) -> Result<Self> {
+        let (file, part) = match unnamed {
             Some(file) => (file, None),
             None => {
                 let (file, part) = named(&target)?;
@@ -203,5 +208,70 @@ fn remove_stale(target: &Path) {
             // Another process may have removed it first.
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).expect("folder").flatten();
+        let mut names: Vec<_> =
+            entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn named_output(path: &Path, force: bool) -> Result<Output> {
+        Output::start(path, check_target(path, force)?, force, None)
+    }
+
+    #[test]
+    fn without_unnamed_files_the_output_is_hidden_until_it_is_whole() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("node1.img");
+        for force in [false, true] {
+            let output = named_output(&path, force).expect("output");
+            output.file().write_all(b"whole").expect("write");
+            assert!(names(dir.path())[0].ends_with(SUFFIX));
+            output.publish().expect("publish");
+            assert_eq!(names(dir.path()), ["node1.img"]);
+            assert_eq!(fs::read(&path).expect("output"), b"whole");
+        }
+        drop(named_output(&path, true).expect("output"));
+        assert_eq!(names(dir.path()), ["node1.img"], "given up");
+    }
+
+    #[test]
+    fn a_name_taken_meanwhile_is_not_overwritten() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("node1.img");
+        for named in [true, false] {
+            let make = if named { named_output } else { Output::create };
+            let output = make(&path, false).expect("output");
+            fs::write(&path, "another's").expect("file");
+            let error = output.publish().expect_err("taken");
+            assert!(matches!(error, Error::Refused { .. }), "{error}");
+            assert_eq!(names(dir.path()), ["node1.img"]);
+            assert_eq!(fs::read(&path).expect("file"), b"another's");
+            fs::remove_file(&path).expect("remove");
+        }
+    }
+
+    #[test]
+    fn what_dead_processes_left_is_removed_and_what_the_living_write_is_not() {
+        let dir = tempfile::tempdir().expect("dir");
+        let at = |name: &str| dir.path().join(name);
+        let kept = [".node1.img.2-0.bake-part", ".node1.img.x-0.bake-part", "node1.img.bake-part"];
+        for name in kept.iter().chain(&[".node1.img.1-0.bake-part"]) {
+            fs::write(at(name), "part").expect("file");
+        }
+        let living = File::open(at(kept[0])).expect("file");
+        living.try_lock().expect("lock");
+        drop(Output::create(&at("node1.img"), false).expect("output"));
+        assert_eq!(names(dir.path()), kept);
     }
 }

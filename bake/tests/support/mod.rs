@@ -1,5 +1,7 @@
 //! What the oracle tests share.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::process::{Command, Stdio};
 
 /// Runs an oracle; its output where it is content, a panic with it where not.
@@ -27,5 +29,50 @@ impl Random {
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((x ^ (x >> 31)) % end.max(1) as u64) as usize
+    }
+}
+
+/// A file system that the kernel mounted for one test.
+pub struct Mount {
+    // Before the folder it is on: fields are dropped in this order.
+    at: std::path::PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Mount {
+    /// Makes a file system in a file and mounts it; `None` where the user may not mount.
+    pub fn formatted(mkfs: &str, arguments: &[&str], len: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("device");
+        std::fs::File::create(&file).and_then(|f| f.set_len(len)).expect("device");
+        let device = file.to_string_lossy();
+        run(mkfs, &[arguments, &[&*device]].concat());
+        Self::mount(dir, &["-o", "loop", &device])
+    }
+
+    /// A file system in memory of `len` bytes.
+    pub fn tmpfs(len: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("dir");
+        Self::mount(dir, &["-t", "tmpfs", "-o", &format!("size={len}"), "tmpfs"])
+    }
+
+    fn mount(dir: tempfile::TempDir, arguments: &[&str]) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let at = dir.path().join("mount");
+        std::fs::create_dir(&at).expect("mount point");
+        run("mount", &[arguments, &[&at.to_string_lossy()]].concat());
+        Some(Self { at, _dir: dir })
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        &self.at
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.at).status();
     }
 }
