@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use nodeconf::paths;
@@ -19,8 +20,8 @@ enable)
     mkdir -p "$BAKE_ROOT/etc/systemd/system/multi-user.target.wants"
     ln -sf ../k3s.service "$BAKE_ROOT/etc/systemd/system/multi-user.target.wants/k3s.service" ;;
 start)
-    K3S_STANDIN_ROOT=$BAKE_ROOT K3S_STANDIN_PING_MS=300 K3S_STANDIN_READY_MS=600 \
-        K3S_STANDIN_NODE_MS=2500 "$BAKE_ROOT/usr/local/bin/k3s" server \
+    K3S_STANDIN_ROOT=$BAKE_ROOT K3S_STANDIN_PING_MS=1500 K3S_STANDIN_READY_MS=2000 \
+        K3S_STANDIN_NODE_MS=4000 "$BAKE_ROOT/usr/local/bin/k3s" server \
         >/dev/null 2>>"$BAKE_ROOT/run/k3s.log" </dev/null &
     echo $! >"$pid" ;;
 show)
@@ -135,14 +136,23 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The stand-in, built beside the binary under test.
+/// The stand-in, built beside the binary under test, once. Cargo's own variables are kept from
+/// the inner cargo: build scripts that watch them would run again every time.
 fn stand_in() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "k3s-standin"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(built.success());
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "k3s-standin"]);
+        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let ours = ["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&name.as_str());
+            if name.starts_with("CARGO") && !ours {
+                build.env_remove(name);
+            }
+        }
+        assert!(build.status().unwrap().success());
+    });
     Path::new(env!("CARGO_BIN_EXE_firstboot")).with_file_name("k3s-standin")
 }
 
