@@ -25,7 +25,7 @@ pub fn run(sys: &dyn Sys) -> Exit {
     let (exit, trouble) = match prepare(sys, &report) {
         Ok((config, ledger)) => {
             let mut run = Run { sys, config, ledger, report: &report, facts: Facts::default() };
-            run.to_the_end()
+            run.drive()
         }
         Err((exit, condition)) => (exit, Some((StepId::Identity, condition))),
     };
@@ -109,7 +109,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(&mut self) -> (Exit, Option<(StepId, Condition)>) {
+    fn drive(&mut self) -> (Exit, Option<(StepId, Condition)>) {
         loop {
             match decide(&self.ledger, &self.facts, &self.config) {
                 Action::Observe(step) => self.observe(step),

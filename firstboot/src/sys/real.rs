@@ -73,7 +73,7 @@ impl Sys for Real {
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
-        let found = rustix::fs::statvfs(&self.at(path))?;
+        let found = rustix::fs::statvfs(self.at(path))?;
         Ok(Space { total: found.f_blocks * found.f_frsize, free: found.f_bfree * found.f_frsize })
     }
 
