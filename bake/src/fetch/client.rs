@@ -187,19 +187,15 @@ fn failure(error: &reqwest::Error, url: &Url) -> Failure {
     }
 }
 
-fn certificate_fault(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| io.and_then(|e| e.downcast_ref::<rustls::Error>()));
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        cause = inner.source();
+/// Whether the server's certificate was refused. An [`std::io::Error`] hides what it wraps from
+/// `source`, so it is opened.
+fn certificate_fault(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
     }
-    false
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|inner| certificate_fault(inner))
+        || error.source().is_some_and(certificate_fault)
 }
 
 /// An error with its causes, without the URL (it may hold credentials) and without repeats.

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
 /// What a client asked.
@@ -100,6 +102,25 @@ impl Server {
         server
     }
 
+    /// The same over TLS, as `localhost`, with a certificate of `tls/ca.pem`.
+    pub fn start_tls(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let plain = Self::start(answer);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (config, behind) = (Arc::new(tls_config()), plain.port);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let config = config.clone();
+                thread::spawn(move || terminate(stream, config, behind).is_ok());
+            }
+        });
+        Self { port, log: plain.log }
+    }
+
+    pub fn tls_url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
+    }
+
     pub fn url(&self, path: &str) -> Url {
         Url::parse(&format!("http://127.0.0.1:{}{path}", self.port)).unwrap()
     }
@@ -107,6 +128,38 @@ impl Server {
     pub fn requests(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
     }
+}
+
+fn tls_config() -> rustls::ServerConfig {
+    let cert = CertificateDer::from_pem_slice(include_bytes!("tls/localhost.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/localhost.key")).unwrap();
+    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert], key)
+        .unwrap()
+}
+
+/// Passes one request and its answer through to the plain server.
+fn terminate(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    behind: u16,
+) -> std::io::Result<()> {
+    let session = rustls::ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut tls = rustls::StreamOwned::new(session, stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        tls.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let mut plain = TcpStream::connect(("127.0.0.1", behind))?;
+    plain.write_all(&head)?;
+    std::io::copy(&mut plain, &mut tls)?;
+    tls.conn.send_close_notify();
+    tls.flush()
 }
 
 fn serve(
