@@ -6,6 +6,7 @@ mod host;
 mod hostile;
 mod lookup;
 mod plans;
+mod reference;
 mod schema;
 
 use bake::error::{Error, Fault};
