@@ -4,7 +4,9 @@ pub mod build;
 pub mod cache;
 pub mod cat;
 pub mod completions;
+pub mod cp;
 pub mod diff;
+pub mod edit;
 pub mod image_path;
 pub mod images;
 pub mod inspect;
@@ -108,6 +110,10 @@ enum Verb {
     Ls(ls::Args),
     /// Print files inside an image
     Cat(cat::Args),
+    /// Copy files out of an image, or one file into it
+    Cp(cp::Args),
+    /// Edit the files of an image by a script, all or nothing
+    Edit(edit::Args),
     /// Compare the files of two images
     Diff(diff::Args),
     /// Check that an image is sound, as it was baked, and the node that is meant
@@ -157,6 +163,8 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Inspect(args)) => inspect::run(args, session),
         Some(Verb::Ls(args)) => ls::run(args, session),
         Some(Verb::Cat(args)) => cat::run(args, session),
+        Some(Verb::Cp(args)) => cp::run(args, session),
+        Some(Verb::Edit(args)) => edit::run(args, session),
         Some(Verb::Diff(args)) => diff::run(args, session),
         Some(Verb::Verify(args)) => verify::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{self, Partition, Table};
+use crate::emit::{self, Emitted, InUse, Spec};
 use crate::error::{Context, Error, Result};
+use crate::event::Sink;
 use crate::fetch::Fetcher;
 use crate::fs::root::Root;
 use crate::fs::{self, Description, FileKind, FileTree, fstab};
-use crate::store::{FileSource, Image, ReadAt, SharedImage};
+use crate::store::{BlockStore, FileSource, Image, ReadAt, SharedImage};
+use crate::sys::interrupt::Cancel;
 
 /// An image with everything in it that we can read.
 #[derive(Debug)]
@@ -132,6 +135,21 @@ impl Opened {
         let len = self.root_volume()?.partition.len;
         let (_, tree) = self.root_mut()?.trees_mut().next().ok_or(Error::Interrupted)?;
         tree.grow(len).with_context(|| format!("growing the root file system to {len} bytes"))
+    }
+
+    /// Writes the image; of file systems that the system mounts, only what is in use.
+    ///
+    /// # Errors
+    /// What writing fails with; no output appears then.
+    pub fn emit(&self, spec: &Spec, sink: &dyn Sink, cancel: &Cancel) -> Result<Emitted> {
+        let mut used = InUse::everything(lock(&self.image).len());
+        for volume in &self.volumes {
+            let (Some(at), Some(root)) = (&volume.mounted_at, &self.root) else { continue };
+            if let Some((_, tree)) = root.trees().find(|(mount, _)| *mount == at.as_bytes()) {
+                used.limit(volume.partition.start, volume.partition.len, &tree.used()?);
+            }
+        }
+        emit::emit(&lock(&self.image), &used, spec, sink, cancel)
     }
 
     fn no_root(&self) -> Error {

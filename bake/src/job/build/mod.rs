@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use nodeconf::{NodeConfig, NodeSecrets, paths};
 
-use super::open::{Opened, lock, open_source};
+use super::open::{Opened, open_source};
 use super::{clock, fetch};
 use crate::catalogue::Catalogue;
-use crate::emit::{self, Emitted, InUse, Spec};
+use crate::emit::{self, Spec};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink, Unit};
 use crate::fetch::Fetcher;
@@ -24,7 +24,7 @@ use crate::provenance::{self, Record};
 use crate::recipe::apply::{Applied, apply, seal};
 use crate::recipe::undo::undo;
 use crate::recipe::{self, Materials, Recipe, Traits};
-use crate::store::{BlockStore, FileSource};
+use crate::store::FileSource;
 use crate::sys::interrupt::Cancel;
 
 pub use report::Report;
@@ -186,7 +186,7 @@ impl Prepared {
         sink.emit(Event::Finished { step: STEP, detail });
         let opened = verify(self.opened, &self.recipe.config, &record, sink)?;
         cancel.check()?;
-        let emitted = write(&opened, &self.request.out, sink, cancel)?;
+        let emitted = opened.emit(&self.request.out, sink, cancel)?;
         Ok(Report::new(record, emitted, grown.map(|g| g.len), self.recipe.warnings, self.again))
     }
 
@@ -252,19 +252,6 @@ fn verify(
     }
     sink.emit(Event::Finished { step: STEP, detail: "sound".into() });
     Ok(opened)
-}
-
-fn write(opened: &Opened, spec: &Spec, sink: &dyn Sink, cancel: &Cancel) -> Result<Emitted> {
-    let len = lock(opened.image()).len();
-    let mut used = InUse::everything(len);
-    for volume in &opened.volumes {
-        let Some(at) = &volume.mounted_at else { continue };
-        let tree = opened.root()?.trees().find(|(mount, _)| *mount == at.as_bytes());
-        if let Some((_, tree)) = tree {
-            used.limit(volume.partition.start, volume.partition.len, &tree.used()?);
-        }
-    }
-    emit::emit(&lock(opened.image()), &used, spec, sink, cancel)
 }
 
 /// The name of a host file, for people and records.
