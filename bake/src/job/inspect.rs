@@ -81,8 +81,10 @@ pub fn inspect(opened: &Opened) -> Result<Report> {
             mounted_at: volume.mounted_at.clone(),
         }
     });
+    // Read before the rest: a guard in the same expression would lock out all that reads files.
+    let len = lock(opened.image()).len();
     Ok(Report {
-        len: lock(opened.image()).len(),
+        len,
         table,
         disk_id,
         partitions: partitions.collect(),
