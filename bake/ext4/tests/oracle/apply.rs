@@ -63,24 +63,21 @@ pub enum Outcome {
 
 /// Runs one edit on both; the model changes only if the file system did.
 pub fn step(fs: &mut Fs, tree: &mut Tree, op: &Op) -> Result<Outcome, String> {
-    let mut after = tree.clone();
-    let expected = after.apply(op);
-    match (edit(fs, op), expected) {
-        (Ok(()), Ok(())) => {
-            *tree = after;
-            Ok(Outcome::Agreed)
+    let error = match edit(fs, op) {
+        Ok(()) => {
+            let refusal = tree.apply(op).err();
+            let fault = |why| format!("done, but must be refused: {why:?}");
+            return refusal.map_or(Ok(Outcome::Agreed), |why| Err(fault(why)));
         }
-        (Err(e), Err(refusal)) if refusal_of(&e) == Some(refusal) => Ok(Outcome::Agreed),
-        (Err(Error::NoSpace { .. } | Error::NoInodes), Ok(())) => Ok(Outcome::NoRoom),
-        (Err(Error::TooLarge { what, .. }), Ok(())) if what.contains("attribute") => {
+        Err(error) => error,
+    };
+    match (tree.clone().apply(op), error) {
+        (Err(refusal), e) if refusal_of(&e) == Some(refusal) => Ok(Outcome::Agreed),
+        (Err(refusal), e) => Err(format!("refused with `{e}` instead of {refusal:?}")),
+        (Ok(()), Error::NoSpace { .. } | Error::NoInodes | Error::TooLarge { .. }) => {
             Ok(Outcome::NoRoom)
         }
-        (Err(Error::TooLarge { what, .. }), Ok(())) if what.contains("symbolic") => {
-            Ok(Outcome::NoRoom)
-        }
-        (Ok(()), Err(refusal)) => Err(format!("done, but must be refused: {refusal:?}")),
-        (Err(e), Ok(())) => Err(format!("refused ({e}), but must be done")),
-        (Err(e), Err(refusal)) => Err(format!("refused with `{e}` instead of {refusal:?}")),
+        (Ok(()), e) => Err(format!("refused ({e}), but must be done")),
     }
 }
 

@@ -109,7 +109,16 @@ impl Mount {
     /// Unmounts, failing the test if that fails.
     pub fn close(mut self) {
         self.mounted = false;
-        run("umount", &[self.directory.path()]);
+        let mut said = ask("umount", &[self.directory.path()]);
+        // A program that another thread is just starting holds our open files for a moment.
+        for _ in 0..100 {
+            if said.status == 0 || !said.text.contains("busy") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            said = ask("umount", &[self.directory.path()]);
+        }
+        assert_eq!(said.status, 0, "umount: {}", said.text);
     }
 }
 
