@@ -53,6 +53,7 @@ impl<S: Store> Ext4<S> {
         let fs = Self::assemble(volume, sb)?;
         fs.require_clean()?;
         let mut fs = fs.replay_journal()?;
+        fs.recount();
         fs.end_orphans()?;
         fs.accept();
         Ok(fs)

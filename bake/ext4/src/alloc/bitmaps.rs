@@ -143,7 +143,8 @@ impl<S: Store> Ext4<S> {
         Ok(())
     }
 
-    /// Adds up the free counts of all groups, for a superblock that fell behind them.
+    /// Adds up the free counts of all groups: those of the superblock are written outside of the
+    /// journal and fall behind, and neither kernel nor `e2fsck` trusts them.
     pub(crate) fn recount(&mut self) {
         let blocks = self.groups.iter().map(|(_, desc)| u64::from(desc.free_blocks)).sum();
         let inodes = self.groups.iter().map(|(_, desc)| u64::from(desc.free_inodes)).sum();

@@ -88,7 +88,6 @@ impl<S: Store> Check<'_, S> {
         let written = map.extents.iter().rev().find(|extent| !extent.unwritten);
         let end = written.map_or(0, |e| u64::from(e.logical) + u64::from(e.len)) * block_size;
         let size = inode.size();
-        let beyond = end > size.div_ceil(block_size) * block_size;
         if inode.is_dir() {
             if !size.is_multiple_of(block_size) || size == 0 || size > end {
                 self.find(&place, format!("a directory of {size} bytes with {end} in blocks"));
@@ -96,8 +95,8 @@ impl<S: Store> Check<'_, S> {
         } else if inode.is_symlink() && (size == 0 || size > end || size >= block_size) {
             self.find(&place, format!("a symbolic link to a target of {size} bytes"));
         }
-        // Preallocated blocks may lie beyond the end of a file; written ones may not.
-        if beyond && inode.has_extents() && inode.flags() & EOF_BLOCKS == 0 {
+        // Preallocated blocks may lie beyond the end of a file, and of written ones one.
+        if size < end.saturating_sub(block_size) && inode.flags() & EOF_BLOCKS == 0 {
             self.find(&place, format!("has {size} bytes, but content up to {end}"));
         }
         map.data_blocks() + map.tree.len() as u64

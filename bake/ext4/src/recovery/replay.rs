@@ -62,8 +62,7 @@ impl<S: Store> Ext4<S> {
         self.reread()
     }
 
-    /// Parses superblock and descriptors again, with the journal's changes in them. The
-    /// superblock's own counts are written outside of the journal and so may be older.
+    /// Parses superblock and descriptors again, with the journal's changes in them.
     fn reread(mut self) -> Result<Self> {
         let block_size = u64::from(self.sb.geometry.block_size);
         let block = self.volume.read(OFFSET / block_size)?;
@@ -76,9 +75,7 @@ impl<S: Store> Ext4<S> {
         }
         sb.set_incompat(incompat::RECOVER, false);
         self.volume.set_blocks(sb.geometry.blocks);
-        let mut fs = Self::assemble(self.volume, sb)?;
-        fs.recount();
-        Ok(fs)
+        Self::assemble(self.volume, sb)
     }
 }
 

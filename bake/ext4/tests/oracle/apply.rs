@@ -72,13 +72,26 @@ pub fn step(fs: &mut Fs, tree: &mut Tree, op: &Op) -> Result<Outcome, String> {
         Err(error) => error,
     };
     match (tree.clone().apply(op), error) {
-        (Err(refusal), e) if refusal_of(&e) == Some(refusal) => Ok(Outcome::Agreed),
+        (Err(refusal), e) if agree(refusal_of(&e), refusal) => Ok(Outcome::Agreed),
         (Err(refusal), e) => Err(format!("refused with `{e}` instead of {refusal:?}")),
         (Ok(()), Error::NoSpace { .. } | Error::NoInodes | Error::TooLarge { .. }) => {
             Ok(Outcome::NoRoom)
         }
         (Ok(()), e) => Err(format!("refused ({e}), but must be done")),
     }
+}
+
+/// Whether a refusal is one of those that are true where the model has found this one: a way that
+/// leads through a file does not exist, or meets no directory; what is wrong with the request in
+/// itself may be said before anything is looked up.
+fn agree(found: Option<Refusal>, expected: Refusal) -> bool {
+    let way = [Refusal::NotFound, Refusal::NotADirectory];
+    found.is_some_and(|found| {
+        found == expected
+            || way.contains(&found) && way.contains(&expected)
+            || found == Refusal::Invalid
+                && expected != Refusal::Exists
+    })
 }
 
 fn refusal_of(error: &Error) -> Option<Refusal> {

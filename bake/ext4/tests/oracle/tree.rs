@@ -60,7 +60,8 @@ pub fn join(directory: &[u8], name: &[u8]) -> Path {
 }
 
 pub fn show(path: &[u8]) -> String {
-    path.escape_ascii().to_string()
+    let text = path.escape_ascii().to_string();
+    if text.len() > 120 { format!("{}…({} bytes)", &text[..100], path.len()) } else { text }
 }
 
 impl Tree {

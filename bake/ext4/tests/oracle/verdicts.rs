@@ -54,7 +54,6 @@ const DAMAGE: &[&str] = &[
     "ssv free_blocks_count 5",
     "ssv free_inodes_count 5",
     "ssv inodes_count 5",
-    "ssv state 2",
     "kill_file /etc/conf-008",
     "unlink /etc",
     "ln /etc /var/second-name-of-etc",
