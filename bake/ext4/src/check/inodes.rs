@@ -5,7 +5,7 @@ use crate::bitmap;
 use crate::bytes::le32;
 use crate::error::Result;
 use crate::features::compat;
-use crate::inode::{Inode, RESIZE, ROOT, S_IFMT};
+use crate::inode::{FLAG_HUGE_FILE, Inode, RESIZE, ROOT, S_IFMT};
 use crate::map::FileMap;
 use crate::store::Store;
 use crate::xattr;
@@ -68,11 +68,21 @@ impl<S: Store> Check<'_, S> {
                 self.directory(number, &inode, &map)?;
             }
         }
-        let counted = inode.blocks(self.fs.volume.block_size());
-        if counted != owned {
-            self.find(place, format!("counts {counted} blocks, owns {owned}"));
+        if le32(inode.raw(), FRAGMENT) != 0 {
+            self.find(&place, "has the address of a fragment, which ext4 knows nothing of");
         }
+        self.block_count(&place, &inode, owned);
         Ok(())
+    }
+
+    /// `i_blocks` counts what the inode owns.
+    pub(super) fn block_count(&mut self, place: &str, inode: &Inode, owned: u64) {
+        let huge = inode.flags() & FLAG_HUGE_FILE != 0;
+        let unit = if huge { 1 } else { self.fs.volume.block_size() as u64 / 512 };
+        let (counted, owned) = (inode.raw_blocks(), owned * unit);
+        if counted != owned {
+            self.find(place, format!("its block count is {counted}, should be {owned}"));
+        }
     }
 
     /// Marks the blocks of a map and compares them with the size; how many there are.
@@ -140,6 +150,8 @@ impl<S: Store> Check<'_, S> {
     }
 }
 
+/// `i_obso_faddr`.
+const FRAGMENT: usize = 0x70;
 /// `EXT4_EOFBLOCKS_FL`, of kernels before 3.5: blocks beyond the end are meant.
 const EOF_BLOCKS: u32 = 0x40_0000;
 

@@ -40,10 +40,7 @@ impl<S: Store> Check<'_, S> {
             }
         }
         let owned = 1 + u64::from(reserved) * (1 + backups.len() as u64);
-        let counted = inode.blocks(g.block_size as usize);
-        if counted != owned {
-            self.find(place, format!("counts {counted} blocks, owns {owned}"));
-        }
+        self.block_count(&place, inode, owned);
         Ok(())
     }
 }

@@ -89,8 +89,7 @@ fn agree(found: Option<Refusal>, expected: Refusal) -> bool {
     found.is_some_and(|found| {
         found == expected
             || way.contains(&found) && way.contains(&expected)
-            || found == Refusal::Invalid
-                && expected != Refusal::Exists
+            || found == Refusal::Invalid && expected != Refusal::Exists
     })
 }
 
