@@ -45,6 +45,8 @@ struct Inner {
     status: Status,
     /// What was last written, so that nothing is written twice.
     written: Option<Status>,
+    /// What the journal was last told a step is about.
+    told: Option<Condition>,
     /// Notes of this run.
     noted: Vec<String>,
     log: BootLog,
@@ -59,6 +61,7 @@ impl<'a> Report<'a> {
         let inner = Inner {
             status: written.clone().unwrap_or_default(),
             written,
+            told: None,
             noted: Vec::new(),
             log: BootLog::anywhere(sys),
             status_at: Duration::ZERO,
@@ -92,16 +95,16 @@ impl<'a> Report<'a> {
 
     /// A step is about to be applied.
     pub fn applying(&self, step: StepId, condition: &Condition) {
-        self.sys.say(Priority::Info, &line(step, condition));
+        self.tell(step, condition);
         self.enter(State::Working, step, Some(condition));
         self.publish(true);
     }
 
     /// A step waits for something; said once while it stays the same.
     pub fn waiting(&self, step: StepId, condition: &Condition) {
-        let changed = self.enter(State::Waiting, step, Some(condition));
-        if changed {
-            self.sys.say(Priority::Info, &line(step, condition));
+        self.enter(State::Waiting, step, Some(condition));
+        if self.inner.borrow_mut().told.as_ref() != Some(condition) {
+            self.tell(step, condition);
             self.sys.notify(&format!("STATUS={}", line(step, condition)));
         }
         self.publish(false);
@@ -152,8 +155,13 @@ impl<'a> Report<'a> {
         self.sys.notify(&format!("STATUS={words}"));
     }
 
-    fn enter(&self, state: State, step: StepId, condition: Option<&Condition>) -> bool {
-        self.inner.borrow_mut().status.enter(self.sys, state, step, condition)
+    fn tell(&self, step: StepId, condition: &Condition) {
+        self.sys.say(Priority::Info, &line(step, condition));
+        self.inner.borrow_mut().told = Some(condition.clone());
+    }
+
+    fn enter(&self, state: State, step: StepId, condition: Option<&Condition>) {
+        self.inner.borrow_mut().status.enter(self.sys, state, step, condition);
     }
 
     /// Writes what changed; unless `now`, not too often.

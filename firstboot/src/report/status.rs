@@ -138,27 +138,26 @@ impl Status {
             .collect();
     }
 
-    /// Enters a state; true if anything but the time differs from before.
+    /// Enters a state; `since` stays where nothing else changes.
     pub(super) fn enter(
         &mut self,
         sys: &dyn Sys,
         state: State,
         step: StepId,
         condition: Option<&Condition>,
-    ) -> bool {
+    ) {
         let same_trouble = match (&self.trouble, condition) {
             (None, None) => true,
             (Some(old), Some(new)) => old.what == new.what && old.remedy == new.remedy,
             _ => false,
         };
         if self.state == state && self.step == Some(step) && same_trouble {
-            return false;
+            return;
         }
         self.state = state;
         self.step = Some(step);
         self.since = time(sys.now().as_secs());
         self.trouble = condition.map(|c| trouble(step, c, self.since.clone()));
-        true
     }
 
     pub(super) fn remember_error(&mut self, sys: &dyn Sys, step: StepId, condition: &Condition) {

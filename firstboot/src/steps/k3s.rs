@@ -30,7 +30,9 @@ pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
 pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
     let unit = unit(ctx)?;
     if !is_enabled(ctx.sys, unit) {
-        ctx.sys.run(&Command::new("systemctl", ["enable", unit]))?;
+        // Reloading all of systemd takes a busy board longer than everything else here, and the
+        // unit is loaded already.
+        ctx.sys.run(&Command::new("systemctl", ["enable", "--no-reload", unit]))?;
     }
     // systemctl does not sync its links, and the ledger must not know more than the disk.
     for dir in [Path::new(paths::UNIT_DIR), &wants()] {

@@ -25,10 +25,10 @@ pub struct Command {
 }
 
 impl Command {
-    /// A command that may take 30 seconds.
+    /// A command that may take two minutes: a board on its first boot is busy and its card slow.
     pub fn new<const N: usize>(program: &'static str, args: [&str; N]) -> Self {
         let args = args.iter().map(|&a| a.to_owned()).collect();
-        Self { program, args, timeout: Duration::from_secs(30) }
+        Self { program, args, timeout: Duration::from_secs(120) }
     }
 
     /// The command as a person would type it.

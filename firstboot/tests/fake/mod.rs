@@ -241,7 +241,7 @@ impl World {
 
     fn systemctl(&mut self, args: &[&str]) -> Result<String, i32> {
         match args {
-            ["enable", unit] => {
+            ["enable", "--no-reload", unit] => {
                 self.effects.push(format!("enable {unit}"));
                 self.disk.link(WANTS, "/etc/systemd/system/k3s.service");
                 Ok(String::new())
@@ -288,7 +288,8 @@ impl Sys for Fake {
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         self.tick();
         let world = self.world.borrow();
-        let dirs = ["/", "/boot/firmware", "/sys/class/net/eth0"];
+        let timesync = if world.synchronises { "/run/systemd/timesync" } else { "/" };
+        let dirs = ["/", "/boot/firmware", "/sys/class/net/eth0", timesync];
         let is_dir = dirs.iter().any(|dir| Path::new(dir) == path);
         let device = (179, 2);
         if is_dir || world.made_up(path.to_str().unwrap()).is_some() {
