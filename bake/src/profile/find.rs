@@ -24,8 +24,6 @@ pub struct Source {
     pub file: Option<PathBuf>,
     /// Its text.
     pub text: String,
-    /// When the file was changed, seconds since 1970 UTC; 0 for one of ours.
-    pub mtime: u64,
 }
 
 impl Source {
@@ -89,7 +87,7 @@ impl Search {
             }
         }
         if let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == reference) {
-            return Ok(Source { name: (*name).into(), file: None, text: (*text).into(), mtime: 0 });
+            return Ok(Source { name: (*name).into(), file: None, text: (*text).into() });
         }
         let names = self.names();
         let names = || names.iter().map(|(name, _)| name.as_str());
@@ -137,6 +135,5 @@ fn read(file: PathBuf) -> Result<Source> {
         }],
     })?;
     let name = file.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let mtime = super::host::mtime(&fs::metadata(&file).at("examining", &file)?);
-    Ok(Source { name, file: Some(file), text, mtime })
+    Ok(Source { name, file: Some(file), text })
 }

@@ -82,7 +82,7 @@ impl Profile {
             FileContent::Host(file) => Some(file.mtime),
             FileContent::Inline(_) => None,
         });
-        let newest = manifests.iter().map(|m| m.mtime).chain(sources).chain([source.mtime]).max();
+        let newest = manifests.iter().map(|m| m.mtime).chain(sources).max();
         Ok(Self {
             name: source.name.clone(),
             file: source.file.clone(),

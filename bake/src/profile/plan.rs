@@ -41,8 +41,8 @@ pub struct NodePlan {
     pub files: Vec<FilePlan>,
     /// What [`nodeconf::paths::NODE_SECRETS`] will hold.
     pub secrets: NodeSecrets,
-    /// Newest modification time of the profile and the files it names, seconds since 1970 UTC;
-    /// 0 where the profile is one of ours.
+    /// Newest modification time of the host files that go into the image, seconds since 1970 UTC;
+    /// 0 without any. The profile's own does not count: a copy of it bakes the same bytes.
     pub newest_input: u64,
 }
 

@@ -31,7 +31,7 @@ nodes:
 
 /// A source as if `text` were built in.
 pub fn source(text: &str) -> Source {
-    Source { name: "test".into(), file: None, text: text.into(), mtime: 0 }
+    Source { name: "test".into(), file: None, text: text.into() }
 }
 
 /// Reads `text` as changed by `sets`.

@@ -53,12 +53,8 @@ nodes:
 ";
 
 pub(super) fn plan(yaml: &str, node: &str, sets: &[&str]) -> NodePlan {
-    let source = Source {
-        name: "test".into(),
-        file: Some(PathBuf::from("test.yaml")),
-        text: yaml.into(),
-        mtime: 0,
-    };
+    let source =
+        Source { name: "test".into(), file: Some(PathBuf::from("test.yaml")), text: yaml.into() };
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let profile = Profile::read(&source, &sets).unwrap_or_else(|e| panic!("{e}: {e:?}"));
     let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.nodes());
