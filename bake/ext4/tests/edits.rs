@@ -220,6 +220,56 @@ fn names_hash_as_e2fsprogs_hashes_them() {
     }
 }
 
+/// 900 gaps of one block each need a tree of depth 2 (84 entries a node, 4 in the inode), or a
+/// double indirect map with every pointer set.
+#[test]
+fn gaps_are_used_to_the_last_block() {
+    for kind in ["ext4", "ext3"] {
+        let image = Image::new(16, &["-t", kind, "-b", "1024", "-N", "4096"]);
+        let mut fs = image.open();
+        fs.mkdir(b"/d", ROOT_OWNED).unwrap();
+        let file = |n: usize| format!("/d/{n}");
+        for n in 0..1800 {
+            fs.write(file(n).as_bytes(), Content::Bytes(noise(1024, 3)), ROOT_OWNED).unwrap();
+        }
+        let fill = |fs: &mut Ext4<FileStore>, path: &str| {
+            let (mut low, mut high) = (0, usize::try_from(fs.free_bytes()).unwrap() / 1024 + 1);
+            while low + 1 < high {
+                let middle = usize::midpoint(low, high);
+                let content = Content::Bytes(noise(middle * 1024, 4));
+                match fs.write(path.as_bytes(), content, ROOT_OWNED) {
+                    Ok(()) => low = middle,
+                    Err(Error::NoSpace { .. }) => high = middle,
+                    Err(e) => panic!("{kind}: {e}"),
+                }
+            }
+            fs.write(path.as_bytes(), Content::Bytes(noise(low * 1024, 4)), ROOT_OWNED).unwrap();
+            low
+        };
+        fill(&mut fs, "/filler");
+        fs.commit().unwrap();
+        image.judge(kind);
+        let mut fs = image.open();
+        for n in (0..1800).step_by(2) {
+            fs.remove_file(file(n).as_bytes()).unwrap();
+        }
+        let blocks = fill(&mut fs, "/scattered");
+        assert!(blocks > 850, "{kind}: {blocks}");
+        fs.commit().unwrap();
+        image.judge(kind);
+        let fs = image.open();
+        assert!(read(&fs, "/scattered") == noise(blocks * 1024, 4), "{kind}");
+        assert!(image.debugfs("cat /scattered") == noise(blocks * 1024, 4), "{kind}");
+        let mut part = [0; 3000];
+        let at = (blocks as u64 - 4) * 1024 + 7;
+        assert_eq!(fs.read_at(b"/scattered", at, &mut part).unwrap(), 3000);
+        let mut fs = image.open();
+        fs.remove_file(b"/scattered").unwrap();
+        fs.commit().unwrap();
+        image.judge(kind);
+    }
+}
+
 #[test]
 fn a_failed_edit_changes_nothing() {
     let image = Image::new(16, &["-t", "ext4"]);
