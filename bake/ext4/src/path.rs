@@ -28,6 +28,14 @@ pub(crate) fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
     Ok(names)
 }
 
+/// Refuses the root directory where only something else will do.
+pub(crate) fn require_no_root(path: &[u8]) -> Result<()> {
+    if components(path)?.is_empty() {
+        return Err(Error::IsADirectory { path: show(path) });
+    }
+    Ok(())
+}
+
 impl<S: Store> Ext4<S> {
     /// Inode of a path; `None` where it does not exist or leads through something else than
     /// directories.
@@ -59,8 +67,8 @@ impl<S: Store> Ext4<S> {
     pub(crate) fn resolve_parent<'a>(&self, path: &'a [u8]) -> Result<(Dir, &'a [u8])> {
         let mut names = components(path)?;
         let Some(name) = names.pop() else {
-            let reason = "the root directory cannot be replaced or removed";
-            return Err(Error::InvalidName { path: show(path), reason });
+            let reason = "the root directory cannot be moved, replaced or removed";
+            return Err(Error::Invalid { path: show(path), reason });
         };
         let above = names.join(&b'/');
         let number = self.resolve(&above)?;

@@ -8,6 +8,7 @@ use crate::features::ro_compat;
 use crate::fs::Ext4;
 use crate::inode::{Inode, S_IFLNK, S_IFREG, Stamp};
 use crate::map::FileMap;
+use crate::path::require_no_root;
 use crate::read::FAST_SYMLINK;
 use crate::store::{Payload, Store};
 use crate::types::{Attributes, Content};
@@ -66,6 +67,7 @@ impl<S: Store> Ext4<S> {
         attributes: Attributes,
         fill: impl FnOnce(&mut Self, u32, &mut Inode) -> Result<()>,
     ) -> Result<()> {
+        require_no_root(path)?;
         let (mut dir, name) = self.resolve_parent(path)?;
         let found = self.find_entry(&dir, name)?;
         if let Some(found) = found {

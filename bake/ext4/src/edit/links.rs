@@ -4,6 +4,7 @@ use super::LINK_MAX;
 use crate::error::{Error, Result, show};
 use crate::fs::Ext4;
 use crate::inode::Stamp;
+use crate::path::require_no_root;
 use crate::store::Store;
 
 impl<S: Store> Ext4<S> {
@@ -29,6 +30,7 @@ impl<S: Store> Ext4<S> {
     }
 
     pub(crate) fn unlink(&mut self, path: &[u8]) -> Result<()> {
+        require_no_root(path)?;
         let (mut dir, name) = self.resolve_parent(path)?;
         let Some(found) = self.find_entry(&dir, name)? else {
             return Err(Error::NotFound { path: show(path) });

@@ -16,12 +16,12 @@ impl<S: Store> Ext4<S> {
         let number = found.inode;
         self.require_ordinary(number)?;
         let mut inode = self.live_inode(number)?;
+        let (mut target, new_name) = self.resolve_parent(new)?;
         let inside = components(new)?.starts_with(&components(old)?);
         if inode.is_dir() && inside && components(new)?.len() > components(old)?.len() {
             let reason = "a directory cannot be moved into itself";
             return Err(Error::Invalid { path: show(new), reason });
         }
-        let (mut target, new_name) = self.resolve_parent(new)?;
         let existing = self.find_entry(&target, new_name)?;
         if existing.is_some_and(|existing| existing.inode == number) {
             return Ok(());
