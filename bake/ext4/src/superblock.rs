@@ -1,6 +1,6 @@
 //! The superblock: 1024 bytes at byte 1024 (kernel documentation, ext4 "Super Block").
 
-use crate::bytes::{high32, join32, le16, le32, low32, put16, put32};
+use crate::bytes::{high32, join32, le16, le32, low16, low32, put16, put32};
 use crate::csum::crc32c;
 use crate::error::{Result, corrupt, unsupported};
 use crate::features::{self, compat, incompat, ro_compat};
@@ -126,7 +126,7 @@ impl Superblock {
     /// falls back on it checks the file system first.
     pub(crate) fn encode_backup(&self, group: u32) -> [u8; SIZE] {
         let mut raw = *self.raw;
-        put16(&mut raw, 0x5A, u16::try_from(group).unwrap_or(u16::MAX));
+        put16(&mut raw, 0x5A, low16(group));
         put16(&mut raw, 0x3A, self.state() & !STATE_VALID);
         put32(&mut raw, 0x60, self.incompat() & !incompat::RECOVER);
         self.seal(&mut raw);
