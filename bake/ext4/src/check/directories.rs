@@ -118,9 +118,7 @@ impl<S: Store> Check<'_, S> {
             self.name(entry.inode);
         } else {
             self.families.entry(number).or_default().parent = entry.inode;
-            if entry.inode <= self.links.last() {
-                self.name(entry.inode);
-            }
+            self.name(entry.inode);
         }
     }
 
@@ -154,7 +152,11 @@ impl<S: Store> Check<'_, S> {
         }
     }
 
+    /// Counts a name of an inode, if there can be such an inode.
     fn name(&mut self, inode: u32) {
+        if inode == 0 || inode > self.links.last() {
+            return;
+        }
         let known = self.links.get_mut(inode);
         known.named = known.named.saturating_add(1);
     }

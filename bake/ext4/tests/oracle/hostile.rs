@@ -52,7 +52,7 @@ fn mutate(image: &mut [u8], rng: &mut Rng) {
             2 => u32::MAX,
             3 => 0,
             4 => u32::try_from(rng.below(5000)).expect("small"),
-            5 => old << 16 | old >> 16,
+            5 => old.rotate_left(16),
             _ => u32::try_from(rng.next() >> 32).expect("half"),
         };
         image[at..at + 4].copy_from_slice(&new.to_le_bytes());

@@ -239,7 +239,6 @@ pub const LARGE_DIRECTORIES: &[Kind] = &[
         options: &["-b", "1024", "-I", "128", "-N", "20000"],
         adjust: &["ssv def_hash_version legacy"],
         fill: Fill::Entries(5_000),
-        ..BASIC
     },
     Kind {
         name: "entries-5000-unsigned",
@@ -256,7 +255,6 @@ pub const LARGE_DIRECTORIES: &[Kind] = &[
         options: &["-b", "1024", "-I", "256", "-N", "20000"],
         adjust: &["ssv flags 2", "ssv def_hash_version tea"],
         fill: Fill::Entries(5_000),
-        ..BASIC
     },
     Kind {
         name: "entries-5000-legacy-unsigned",

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::apply::{Outcome, open, step};
 use crate::host::copy_sparse;
 use crate::judge::{kernel_view, verdict};
-use crate::kinds::{DIRTY, Kind, LARGE_DIRECTORIES, SMALL};
+use crate::kinds::{DIRTY, Kind, LARGE_DIRECTORIES, REAL, SMALL};
 use crate::script::{Blob, Op, Owner};
 use crate::tree::{Tree, join};
 
@@ -125,6 +125,18 @@ fn large_directories_stay_indexed() {
             old: join(b"/large", n),
             new: join(b"/thinned", &[n, &b"-moved"[..]].concat()),
         }));
+        ops
+    });
+}
+
+#[test]
+fn a_large_file_system_with_real_content() {
+    on_all(&[REAL], "real content", |tree| {
+        let mut ops = vec![write("/payload", 70_000_000)];
+        ops.extend((0..200).map(|i| write(&format!("/etc/new-{i}"), i * 37)));
+        let files = tree.names.keys().filter(|p| p.starts_with(b"/usr/") && !tree.is_directory(p));
+        ops.extend(files.step_by(20).map(|path| Op::RemoveFile { path: path.clone() }));
+        ops.extend((0..20).map(|i| write(&format!("/usr/large-{i}"), 9_000_000 + i)));
         ops
     });
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::apply::{Outcome, open, step};
+use crate::apply::{open, step};
 use crate::generate::Author;
 use crate::host::copy_sparse;
 use crate::judge::{kernel_view, verdict};
@@ -74,11 +74,7 @@ pub fn play(image: &Path, tree: &mut Tree, mut author: Author, count: u64) -> Re
     for _ in 0..count {
         let op = author.next(tree);
         played.push(op.to_string());
-        let fault = match step(&mut fs, tree, &op) {
-            Ok(Outcome::Agreed | Outcome::NoRoom) => None,
-            Err(fault) => Some(fault),
-        };
-        if let Some(fault) = fault {
+        if let Err(fault) = step(&mut fs, tree, &op) {
             let from = played.len().saturating_sub(8);
             return Err(format!("{fault}\n  {}", played[from..].join("\n  ")));
         }
