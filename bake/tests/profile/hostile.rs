@@ -104,8 +104,13 @@ fn mutant() -> impl Strategy<Value = String> {
     })
 }
 
+/// `PROPTEST_CASES` asks for more than the usual number.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1500)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn mutated_profiles_are_answered(text in mutant()) {
