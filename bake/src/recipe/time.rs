@@ -29,8 +29,13 @@ pub(super) fn edits(traits: &Traits, plan: &NodePlan, time: i64, steps: &mut Ste
     if traits.time_wait_sync {
         const UNIT: &str = "systemd-time-wait-sync.service";
         steps.enable("sysinit.target", UNIT, format!("{}/{UNIT}", traits.unit_dir));
-        // Without a time server it would wait forever.
-        let bound = format!("[Service]\nTimeoutStartSec={TIME_WAIT}\n");
+        // Without a time server it would wait forever; and a time-out of systemd's own would leave
+        // a failed unit on every board without one.
+        let program = traits.unit_dir.trim_end_matches("/system");
+        let bound = format!(
+            "[Service]\nExecStart=\n\
+             ExecStart=-/usr/bin/timeout {TIME_WAIT} {program}/systemd-time-wait-sync\n"
+        );
         steps.write(format!("/etc/systemd/system/{UNIT}.d/bake.conf"), 0o644, bound);
     }
     if let Some(locale) = &plan.system.locale {
