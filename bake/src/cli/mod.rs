@@ -52,7 +52,7 @@ pub struct Cli {
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Folder of downloaded and decompressed images [default: the user's cache folder]
-    #[arg(long, global = true, value_name = "DIR", env = "BAKE_CACHE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "BAKE_CACHE_DIR", hide_env_values = true)]
     pub cache_dir: Option<PathBuf>,
     /// Use only what is in the cache
     #[arg(long, global = true)]
