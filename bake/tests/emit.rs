@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bake::emit::{Emitted, InUse, Method, Spec, emit};
 use bake::error::{Error, Exit};
 use bake::event::{Event, Silent, Sink};
-use bake::store::{BlockStore, FileSource, Image, Payload};
+use bake::store::{BlockStore, FileSource, Image, Payload, ReadAt};
 use bake::sys::interrupt::Cancel;
 use bake::units::MIB;
 use support::{Mount, Random, run};
@@ -250,6 +250,38 @@ fn a_full_disk_is_named_and_leaves_nothing() {
         assert!(hint.contains("needs") && hint.contains("are free"), "{error}: {hint}");
         assert_eq!(names(mount.path()), ["node1.img"]);
         assert_eq!(std::fs::read(&old).expect("old"), b"old");
+    }
+}
+
+/// A payload that cannot be read to its end.
+#[derive(Debug)]
+struct Failing(u64);
+
+impl ReadAt for Failing {
+    fn len(&self) -> u64 {
+        self.0
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        if offset + buf.len() as u64 > self.0 / 2 {
+            return Err(std::io::Error::other("the disk under the payload died"));
+        }
+        buf.fill(1);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_payload_that_fails_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (mut image, used) = edited(&base(dir.path()), dir.path());
+    image.place(4096, &Payload(Arc::new(Failing(MIB))), 0, MIB).expect("place");
+    let before = names(dir.path());
+    for name in ["node.img", "node.img.xz"] {
+        let spec = Spec::new(dir.path().join(name));
+        let error = emit(&image, &used, &spec, &Silent, &Cancel::new()).expect_err("failed");
+        assert!(matches!(&error, Error::Io { source, .. } if source.to_string().contains("died")));
+        assert_eq!(names(dir.path()), before);
     }
 }
 

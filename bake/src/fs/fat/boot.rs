@@ -27,7 +27,6 @@ pub(super) enum Root {
 #[derive(Debug, Clone)]
 pub(super) struct Boot {
     pub width: Width,
-    pub sector: u64,
     pub cluster: u64,
     /// Start of the first table.
     pub tables: u64,
@@ -127,7 +126,6 @@ impl Boot {
         };
         Ok(Self {
             width,
-            sector,
             cluster,
             tables,
             table_len,
