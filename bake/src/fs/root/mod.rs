@@ -4,8 +4,11 @@
 //! Resolution is that of path_resolution(7) in a chroot: an absolute link starts at the image's
 //! root, `..` at the root stays there, and more than [`MAX_LINKS`] links are a loop.
 
+mod reader;
+
 use std::collections::VecDeque;
-use std::io::{self, Read};
+
+pub use reader::Reader;
 
 use super::{Attributes, Content, Entry, FileKind, FileTree, Metadata};
 use crate::error::{Error, Result};
@@ -176,12 +179,9 @@ impl Root {
     pub fn open(&self, path: &[u8]) -> Result<Reader<'_>> {
         let place = self.existing(path)?;
         match self.lstat_place(&place)? {
-            Some(Metadata { kind: FileKind::File, size, .. }) => Ok(Reader {
-                tree: self.mounts[place.mount].tree.as_ref(),
-                path: place.path,
-                offset: 0,
-                size,
-            }),
+            Some(Metadata { kind: FileKind::File, size, .. }) => {
+                Ok(Reader::new(self.mounts[place.mount].tree.as_ref(), place.path, size))
+            }
             _ => Err(Error::NotFound { what: "regular file", name: lossy(path) }),
         }
     }
@@ -196,10 +196,10 @@ impl Root {
             Err(Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if reader.size > limit {
+        if reader.size() > limit {
             return Err(Error::Unsupported {
                 what: lossy(path),
-                feature: format!("{} bytes, where at most {limit} are expected", reader.size),
+                feature: format!("{} bytes, where at most {limit} are expected", reader.size()),
             });
         }
         reader.into_vec().map(Some)
@@ -395,116 +395,5 @@ fn loops(path: &[u8]) -> Error {
     }
 }
 
-/// Reads a regular file of an image from its start.
-#[derive(Clone)]
-pub struct Reader<'r> {
-    tree: &'r dyn FileTree,
-    path: Vec<u8>,
-    offset: u64,
-    size: u64,
-}
-
-impl std::fmt::Debug for Reader<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("path", &lossy(&self.path)).finish_non_exhaustive()
-    }
-}
-
-impl Reader<'_> {
-    /// Length of the file in bytes.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn into_vec(mut self) -> Result<Vec<u8>> {
-        let length = usize::try_from(self.size).map_err(|_| missing(&self.path))?;
-        let mut content = vec![0; length];
-        let mut filled = 0;
-        while filled < length {
-            match self.tree.read_at(&self.path, self.offset, &mut content[filled..])? {
-                0 => break,
-                n => {
-                    filled += n;
-                    self.offset += n as u64;
-                }
-            }
-        }
-        content.truncate(filled);
-        Ok(content)
-    }
-}
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.tree.read_at(&self.path, self.offset, buf).map_err(io::Error::other)?;
-        self.offset += n as u64;
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fs::testing::MemoryTree;
-
-    const DIR: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 1 };
-
-    fn system() -> Root {
-        let mut root = Root::new(Box::new(MemoryTree::default()));
-        for dir in ["/etc", "/usr", "/usr/lib", "/boot", "/boot/firmware"] {
-            root.mkdir(dir.as_bytes(), DIR).unwrap();
-        }
-        root.symlink(b"/lib", b"usr/lib", DIR).unwrap();
-        root.symlink(b"/etc/up", b"../../../../usr", DIR).unwrap();
-        root.symlink(b"/etc/out", b"/../lib/x", DIR).unwrap();
-        root.symlink(b"/loop", b"/loop/again", DIR).unwrap();
-        root.mount(b"/boot/firmware", Box::new(MemoryTree::default())).unwrap();
-        root
-    }
-
-    fn put(root: &mut Root, path: &str, content: &str) {
-        root.write(path.as_bytes(), Content::Bytes(content.into()), DIR).unwrap();
-    }
-
-    #[test]
-    fn links_are_followed_inside_the_image_only() {
-        let mut root = system();
-        put(&mut root, "/lib/x", "inside");
-        for path in ["/usr/lib/x", "/etc/out", "/etc/up/lib/x", "//lib/./x", "/../lib/x"] {
-            let found = root.read(path.as_bytes(), 100).unwrap();
-            assert_eq!(found.as_deref(), Some(&b"inside"[..]), "{path}");
-        }
-        assert_eq!(root.lstat(b"/etc/out").unwrap().unwrap().kind, FileKind::Symlink);
-    }
-
-    #[test]
-    fn loops_end() {
-        let root = system();
-        assert!(matches!(root.read(b"/loop", 10), Err(Error::Corrupt { .. })));
-        assert!(matches!(root.stat(b"/loop/a/b"), Err(Error::Corrupt { .. })));
-    }
-
-    #[test]
-    fn mounted_trees_hide_and_separate() {
-        let mut root = system();
-        put(&mut root, "/boot/firmware/cmdline.txt", "quiet");
-        let trees: Vec<_> = root.trees().collect();
-        assert!(trees[0].1.metadata(b"/boot/firmware/cmdline.txt").unwrap().is_none());
-        assert!(trees[1].1.metadata(b"/cmdline.txt").unwrap().is_some());
-        let across = root.hard_link(b"/boot/firmware/cmdline.txt", b"/etc/c");
-        assert!(matches!(across, Err(Error::Usage(_))));
-    }
-
-    #[test]
-    fn what_is_missing_is_none_and_what_blocks_is_an_error() {
-        let mut root = system();
-        put(&mut root, "/etc/hostname", "pi");
-        assert_eq!(root.stat(b"/etc/hostname/x").unwrap(), None);
-        assert_eq!(root.read(b"/nowhere/at/all", 1).unwrap(), None);
-        assert!(root.mkdir_all(b"/etc/hostname/x", DIR).is_err());
-        root.mkdir_all(b"/lib/systemd/system", DIR).unwrap();
-        assert!(root.stat(b"/usr/lib/systemd/system").unwrap().is_some());
-        assert!(root.read(b"/etc/hostname", 1).is_err(), "larger than the limit");
-    }
-}
+mod tests;
