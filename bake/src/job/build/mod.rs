@@ -95,15 +95,20 @@ pub fn prepare(
         ImageSource::Url { url, .. } => url.rsplit('/').next().unwrap_or(url).to_owned(),
     };
     let sha256 = found.sha256.map(|digest| digest.to_string());
-    let base = BaseImage { name, path: found.path, sha256 };
+    let mut base = BaseImage { name, path: found.path, sha256 };
     let source = Arc::new(FileSource::of_file(found.file, &base.path)?);
     let mut opened = open_source(&base.path, source)?;
-    let again = take_back(opened.root_mut()?, sink)?;
+    let earlier = take_back(opened.root_mut()?, sink)?;
+    let again = earlier.is_some();
+    if let Some(provenance::Base { name, sha256, .. }) = earlier {
+        // What it comes from is still the image that nothing had been baked into.
+        base = BaseImage { name, sha256, ..base };
+    }
     let traits = Traits::detect(opened.root()?)
         .with_context(|| format!("looking at {}", base.path.display()))?;
     let materials = materials::gather(&request, traits.architecture, fetcher, sink)?;
     if let Some(secrets) = secrets {
-        let inputs = request.plan.inputs_digest(&inputs(&base, found.len, &traits, &materials))?;
+        let inputs = request.plan.inputs_digest(&inputs(&base, &traits, &materials))?;
         let node = &mut request.plan.node;
         node.incarnation = secrets.claim(&node.name, &inputs, request.replace)?;
     }
@@ -121,28 +126,23 @@ pub fn prepare(
     Ok(Prepared { traits, recipe, request, base, opened, materials, time, again })
 }
 
-/// Undoes an earlier bake; whether there was one.
-fn take_back(root: &mut Root, sink: &dyn Sink) -> Result<bool> {
-    let Some(earlier) = undo(root)? else { return Ok(false) };
+/// Undoes an earlier bake, where there was one, and tells what it was baked on.
+fn take_back(root: &mut Root, sink: &dyn Sink) -> Result<Option<provenance::Base>> {
+    let Some(earlier) = undo(root)? else { return Ok(None) };
     let message = format!("the image was baked before, as {}", earlier.record.node.name);
     sink.emit(Event::Note { message });
     for path in &earlier.left {
         sink.emit(Event::Note { message: format!("{path} has changed since, and stays") });
     }
-    Ok(true)
+    Ok(Some(earlier.record.base))
 }
 
 /// What makes an image of the node another one, besides its plan.
-fn inputs(
-    base: &BaseImage,
-    len: u64,
-    traits: &Traits,
-    materials: &Materials,
-) -> BTreeMap<String, String> {
+fn inputs(base: &BaseImage, traits: &Traits, materials: &Materials) -> BTreeMap<String, String> {
     let base = match &base.sha256 {
         Some(digest) => digest.clone(),
         // Reading all of a raw image of the user's to tell it from another costs too much.
-        None => format!("{}, built {}, {len} bytes", traits.os, traits.built),
+        None => format!("{}, built {}", traits.os, traits.built),
     };
     let mut all = BTreeMap::from([("base".to_owned(), base)]);
     let parts = [("k3s", materials.k3s.as_ref()), ("firstboot", Some(&materials.firstboot))];

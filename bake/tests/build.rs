@@ -1,0 +1,280 @@
+//! Bakes small images with the real program, and asks other tools what came of it.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use support::run;
+
+const SECTOR: u64 = 512;
+const MIB: u64 = 1 << 20;
+/// Start of the root partition, in bytes.
+const ROOT: u64 = 40 * MIB;
+
+const PROFILE: &str = "\
+version: 1
+cluster: {name: edge, topology: single}
+image: ./base.img
+k3s: {version: v1.36.5+k3s1, airgap: false}
+system:
+  timezone: Europe/Berlin
+  users: [{name: ops, sudo: true, ssh_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0aXoGcZ5TkNq4dYJp7i6zQ9yN2h9f6Qm0s5m9Zl3Vd ops@laptop\"]}]
+network: {interface: eth0, prefix: 24, gateway: 192.168.24.1, dns: [192.168.24.1]}
+nodes:
+  - {name: node1, role: server, address: 192.168.24.11}
+";
+
+/// A folder with a base image of Raspberry Pi OS's layout, a profile, and what else is needed.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap() };
+        let tree = bench.path("tree");
+        let boot = bench.path("tree/boot/firmware");
+        for layer in ["debian", "raspios", "bookworm"] {
+            lay(&tree, layer);
+        }
+        let files: Vec<PathBuf> = fs::read_dir(&boot).unwrap().map(|e| e.unwrap().path()).collect();
+        let fat = bench.path("fat.img");
+        run("truncate", &["-s", "32M", &text(&fat)]);
+        run("mkfs.vfat", &["-n", "bootfs", "--invariant", &text(&fat)]);
+        for file in &files {
+            run("mcopy", &["-i", &text(&fat), &text(file), "::"]);
+            fs::remove_file(file).unwrap();
+        }
+        let base = bench.path("base.img");
+        run("truncate", &["-s", "168M", &text(&base)]);
+        let table = format!(
+            "label: dos\nlabel-id: 0x4f1a2b3c\nstart={}, size={}, type=c\nstart={}, type=83\n",
+            4 * MIB / SECTOR,
+            32 * MIB / SECTOR,
+            ROOT / SECTOR
+        );
+        fs::write(bench.path("table"), table).unwrap();
+        run("sh", &["-c", &format!("sfdisk -q {} < {}", text(&base), text(&bench.path("table")))]);
+        let (input, output) = (format!("if={}", text(&fat)), format!("of={}", text(&base)));
+        run("dd", &[&input, &output, "bs=1M", "seek=4", "conv=notrunc", "status=none"]);
+        let offset =
+            format!("offset={ROOT},root_owner=0:0,hash_seed=11111111-1111-1111-1111-111111111111");
+        let features = "^64bit,^huge_file,metadata_csum";
+        let uuid = "22222222-2222-2222-2222-222222222222";
+        run(
+            "mke2fs",
+            &[
+                "-q",
+                "-t",
+                "ext4",
+                "-L",
+                "rootfs",
+                "-U",
+                uuid,
+                "-O",
+                features,
+                "-E",
+                &offset,
+                "-d",
+                &text(&tree),
+                &text(&base),
+                "128M",
+            ],
+        );
+        fs::write(bench.path("edge.yaml"), PROFILE).unwrap();
+        bench.script("k3s", "#!/bin/sh\nexec sleep infinity\n");
+        fs::write(bench.path("firstboot"), elf("arm64")).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn script(&self, name: &str, content: &str) {
+        fs::write(self.path(name), content).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn bake(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_bake"))
+            .args(["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
+            .args(["--cache-dir", "cache", "--node", "node1"])
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("SOURCE_DATE_EPOCH", "1750000000")
+            .output()
+            .unwrap()
+    }
+
+    fn baked(&self, arguments: &[&str]) {
+        let out = self.bake(arguments);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "{arguments:?}: {said}");
+    }
+
+    /// Exit status and what was said; nothing may have been written.
+    fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let before = self.listing();
+        let out = self.bake(arguments);
+        assert!(!out.status.success(), "{arguments:?} was done");
+        assert_eq!(self.listing(), before, "{arguments:?} left something");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+
+    fn listing(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<String> =
+            names.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| name != "cache" && !name.ends_with(".secrets.json"));
+        names.sort();
+        names
+    }
+
+    /// What independent tools say of an image we wrote.
+    fn judge(&self, image: &str) {
+        let path = text(&self.path(image));
+        run("e2fsck", &["-fn", &format!("{path}?offset={ROOT}")]);
+        run("sfdisk", &["-V", &path]);
+        let fat = text(&self.path("judged.fat"));
+        let (input, output) = (format!("if={path}"), format!("of={fat}"));
+        run("dd", &[&input, &output, "bs=1M", "skip=4", "count=32", "status=none"]);
+        run("fsck.vfat", &["-n", &fat]);
+        fs::remove_file(fat).unwrap();
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn elf(arch: &str) -> Vec<u8> {
+    let arch: bake::arch::Arch = arch.parse().unwrap();
+    let mut header = vec![0; 4096];
+    header[..4].copy_from_slice(b"\x7fELF");
+    header[4..7].copy_from_slice(&[arch.elf_class(), 1, 1]);
+    header[16] = 2;
+    header[18..20].copy_from_slice(&arch.elf_machine().to_le_bytes());
+    header
+}
+
+/// Lays a fixture of the recipe tests out as files; owners become root's.
+fn lay(tree: &Path, name: &str) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/recipe/tests/fixtures");
+    let spec = fs::read_to_string(fixtures.join(format!("{name}.tree"))).unwrap();
+    let at = |path: &str| tree.join(path.trim_start_matches('/'));
+    let mut lines = spec.lines().peekable();
+    while let Some(line) = lines.next() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["dir" | "mount", path] => fs::create_dir_all(at(path)).unwrap(),
+            ["link", path, target] => {
+                fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+                // Links of the base lead inside it; the host's own must not be followed.
+                fs::create_dir_all(at(target).parent().unwrap()).unwrap();
+                if !target.starts_with('/') {
+                    fs::create_dir_all(tree.join(target)).unwrap();
+                }
+                symlink(target, at(path)).unwrap();
+            }
+            ["elf", path, arch] => write(&at(path), &elf(arch), 0o755),
+            ["file", path, mode, ..] => {
+                let mut content = String::new();
+                while let Some(text) = lines.next_if(|l| l.starts_with('|')) {
+                    content += text.strip_prefix("| ").unwrap_or_default();
+                    content.push('\n');
+                }
+                write(&at(path), content.as_bytes(), u32::from_str_radix(mode, 8).unwrap());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_node_is_baked_the_same_everywhere_and_again() {
+    let bench = Bench::new();
+    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
+    bench.judge("node1.img");
+    let digest = |name: &str| run("sha256sum", &[&text(&bench.path(name))])[..64].to_owned();
+    fs::create_dir(bench.path("elsewhere")).unwrap();
+    bench.baked(&["--base", "base.img", "--out", "elsewhere/other.img"]);
+    assert_eq!(digest("node1.img"), digest("elsewhere/other.img"));
+    bench.baked(&["--base", "node1.img", "--out", "again.img"]);
+    bench.judge("again.img");
+    let diff = |a: &str, b: &str| {
+        let run = Command::new(env!("CARGO_BIN_EXE_bake"))
+            .args(["diff", a, b])
+            .current_dir(bench.dir.path())
+            .output();
+        String::from_utf8(run.unwrap().stdout).unwrap()
+    };
+    assert_eq!(diff("node1.img", "again.img"), "");
+    let offset = format!("{}?offset={ROOT}", text(&bench.path("node1.img")));
+    let shown = run("debugfs", &["-R", "cat /etc/hostname", &offset]);
+    assert!(shown.ends_with("node1\n"), "{shown}");
+}
+
+#[test]
+fn the_root_grows_when_the_payload_needs_it() {
+    let bench = Bench::new();
+    let payload = format!("#!/bin/sh\n{}", "# K3s is large\n".repeat(10 << 20));
+    bench.script("k3s", &payload);
+    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
+    bench.judge("node1.img");
+    assert!(fs::metadata(bench.path("node1.img")).unwrap().len() > 200 * MIB);
+    let table = run("sfdisk", &["-d", &text(&bench.path("node1.img"))]);
+    assert!(table.contains("label-id: 0x4f1a2b3c"), "{table}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_leaves_nothing() {
+    let bench = Bench::new();
+    fs::write(bench.path("pc"), elf("amd64")).unwrap();
+    let cut = fs::File::create(bench.path("cut.img")).unwrap();
+    std::io::copy(
+        &mut std::io::Read::take(fs::File::open(bench.path("base.img")).unwrap(), 60 * MIB),
+        &mut &cut,
+    )
+    .unwrap();
+    fs::write(bench.path("exists.img"), "mine").unwrap();
+    for (arguments, code, words) in [
+        (&["--base", "cut.img", "--out", "o.img"][..], None, "cut.img"),
+        (&["--base", "base.img", "--out", "exists.img"], Some(4), "exists.img"),
+        (&["--base", "base.img", "--out", "no/such/o.img"], None, "no/such"),
+        (&["--base", "./none.img", "--out", "o.img"], None, "none.img"),
+        (&["--base", "base.img", "--out", "o.img", "--firstboot", "pc"], Some(2), "amd64"),
+        (
+            &["--base", "base.img", "--out", "o.img", "--set", "system.timezone=Mars/Base"],
+            Some(2),
+            "Mars/Base",
+        ),
+        (&["--base", "base.img", "--out", "o.img", "--node", "node9"], Some(2), "node9"),
+    ] {
+        let (status, said) = bench.refused(arguments);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert!(code.is_none_or(|code| status == Some(code)), "{arguments:?}: {status:?} {said}");
+        assert!(said.lines().count() < 25, "{said}");
+    }
+    assert_eq!(fs::read_to_string(bench.path("exists.img")).unwrap(), "mine");
+}
+
+#[test]
+fn a_dry_run_prints_the_recipe_and_writes_nothing() {
+    let bench = Bench::new();
+    let before = bench.listing();
+    let out = bench.bake(&["--base", "base.img", "--dry-run"]);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(said.contains("amend   /boot/firmware/cmdline.txt: append `cgroup_memory=1"), "{said}");
+    assert_eq!(bench.listing(), before);
+    assert!(!bench.path("edge.secrets.json").exists());
+}
