@@ -97,7 +97,8 @@ pub fn prepare(
     let sha256 = found.sha256.map(|digest| digest.to_string());
     let mut base = BaseImage { name, path: found.path, sha256 };
     let source = Arc::new(FileSource::of_file(found.file, &base.path)?);
-    let mut opened = open_source(&base.path, source)?;
+    let mut opened = open_source(&base.path, source)
+        .with_context(|| format!("opening {}", base.path.display()))?;
     let earlier = take_back(opened.root_mut()?, sink)?;
     let again = earlier.is_some();
     if let Some(provenance::Base { name, sha256, .. }) = earlier {
