@@ -44,17 +44,17 @@ impl<S: Store> Check<'_, S> {
         };
         let Some(nodes) = nodes else { return Ok(()) };
         let blocks = inode.size() / self.fs.volume.block_size() as u64;
-        let mut expected = 0;
+        let mut expected = 0_u64;
         for extent in &map.extents {
             for n in 0..extent.len {
                 let logical = extent.logical + n;
                 if u64::from(logical) >= blocks {
                     break;
                 }
-                if logical != expected {
+                if u64::from(logical) != expected {
                     self.find(&place, format!("a directory with a hole at block {expected}"));
                 }
-                expected = logical + 1;
+                expected = u64::from(logical) + 1;
                 let is_node = nodes.contains(&logical);
                 let entries = self.directory_block(
                     number,

@@ -21,8 +21,9 @@ impl<S: Store> Ext4<S> {
         }
         let mut blocks = Vec::new();
         for extent in map.extents.iter().filter(|extent| !extent.unwritten) {
-            let each = (extent.logical..).zip(extent.start..extent.start + u64::from(extent.len));
-            blocks.extend(each.take_while(|&(logical, _)| u64::from(logical) < end));
+            let left = end.saturating_sub(u64::from(extent.logical));
+            let len = extent.len.min(u32::try_from(left).unwrap_or(u32::MAX));
+            blocks.extend((0..len).map(|n| (extent.logical + n, extent.start + u64::from(n))));
         }
         Ok(blocks)
     }
