@@ -4,7 +4,7 @@ use super::LINK_MAX;
 use crate::error::{Error, Result, show};
 use crate::fs::Ext4;
 use crate::inode::Stamp;
-use crate::path::require_no_root;
+use crate::path::{components, require_no_root};
 use crate::store::Store;
 
 impl<S: Store> Ext4<S> {
@@ -14,6 +14,9 @@ impl<S: Store> Ext4<S> {
         let mut inode = self.live_inode(number)?;
         if inode.is_dir() {
             return Err(Error::IsADirectory { path: show(old) });
+        }
+        if components(new)?.is_empty() {
+            return Err(Error::Exists { path: show(new) });
         }
         let (mut dir, name) = self.resolve_parent(new)?;
         if self.find_entry(&dir, name)?.is_some() {
