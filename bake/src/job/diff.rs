@@ -39,7 +39,7 @@ pub enum Kind {
 /// # Errors
 /// What reading either system fails with, and what `take` returns.
 pub fn compare(a: &Root, b: &Root, take: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
-    directory(a, b, &mut b"/".to_vec(), take)
+    both(a, b, &mut b"/".to_vec(), take)
 }
 
 fn directory(
