@@ -151,7 +151,7 @@ mod tests {
         let mut data = vec![0; 34 << 20];
         for at in [0, (16 << 20) - 5000, (24 << 20) - 500_000, 33 << 20] {
             for (i, byte) in data[at..at + 1_000_000].iter_mut().enumerate() {
-                *byte = (i * i >> 7) as u8;
+                *byte = ((i * i) >> 7) as u8;
             }
         }
         for format in [Format::Zstd, Format::Xz] {

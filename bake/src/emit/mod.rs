@@ -66,6 +66,9 @@ pub struct Spec {
     pub digest: bool,
     /// Where to write a block map (version 2.0), if at all.
     pub bmap: Option<PathBuf>,
+    /// Whether to wait until the disk has it, so that a power cut cannot leave a name without
+    /// content. A file that is replaced is always waited for.
+    pub sync: bool,
     /// Whether blocks of the base may be shared with the output where the file system can.
     pub reflink: bool,
 }
@@ -76,7 +79,7 @@ impl Spec {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let format = Format::of(&path);
-        Self { path, format, force: false, digest: true, bmap: None, reflink: true }
+        Self { path, format, force: false, digest: true, bmap: None, sync: true, reflink: true }
     }
 }
 
@@ -157,9 +160,9 @@ pub fn emit(
         _ => None,
     };
     cancel.check()?;
-    output.publish().map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
+    output.publish(spec.sync).map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
     if let Some(bmap) = bmap {
-        bmap.publish()?;
+        bmap.publish(spec.sync)?;
     }
     let detail = match &written.sha256 {
         Some(sha256) => format!("{}, sha256 {sha256}", human(bytes)),

@@ -128,12 +128,15 @@ impl Output {
         Ok(self.len()? == 0)
     }
 
-    /// Brings it to disk and gives it its name.
+    /// Brings it to disk (if `sync`, or where it replaces a file) and gives it its name.
     ///
     /// # Errors
     /// The system's; [`Error::Refused`] where the name was taken meanwhile.
-    pub fn publish(mut self) -> Result<()> {
-        self.file.sync_all().at("writing", &self.path)?;
+    pub fn publish(mut self, sync: bool) -> Result<()> {
+        let sync = sync || self.target.exists();
+        if sync {
+            self.file.sync_all().at("writing", &self.path)?;
+        }
         let taken = |e: io::Error| match e.kind() {
             io::ErrorKind::AlreadyExists => Error::Refused {
                 action: format!("overwrite {}", self.path.display()),
@@ -154,7 +157,10 @@ impl Output {
             (Some(part), false) => sys::file::rename_new(part, &self.target).map_err(taken)?,
         }
         self.part = None;
-        sys::file::sync_folder(folder(&self.target)).at("writing", folder(&self.target))
+        if sync {
+            sys::file::sync_folder(folder(&self.target)).at("writing", folder(&self.target))?;
+        }
+        Ok(())
     }
 }
 
@@ -237,7 +243,7 @@ mod tests {
             let output = named_output(&path, force).expect("output");
             output.file().write_all(b"whole").expect("write");
             assert!(names(dir.path())[0].ends_with(SUFFIX));
-            output.publish().expect("publish");
+            output.publish(true).expect("publish");
             assert_eq!(names(dir.path()), ["node1.img"]);
             assert_eq!(fs::read(&path).expect("output"), b"whole");
         }
@@ -253,7 +259,7 @@ mod tests {
             let make = if named { named_output } else { Output::create };
             let output = make(&path, false).expect("output");
             fs::write(&path, "another's").expect("file");
-            let error = output.publish().expect_err("taken");
+            let error = output.publish(true).expect_err("taken");
             assert!(matches!(error, Error::Refused { .. }), "{error}");
             assert_eq!(names(dir.path()), ["node1.img"]);
             assert_eq!(fs::read(&path).expect("file"), b"another's");

@@ -11,12 +11,15 @@ const PAGE: u64 = 4096;
 /// Pages kept, each in the slot of its number modulo this: 1 MiB in all.
 const SLOTS: usize = 256;
 
+/// Number of a page and its bytes.
+type Page = (u64, Box<[u8]>);
+
 /// A store on top of `S` that reads whole pages once and keeps every change to itself until
 /// [`Cached::commit`].
 pub struct Cached<S> {
     below: S,
     pending: Layer,
-    pages: RefCell<Vec<Option<(u64, Box<[u8]>)>>>,
+    pages: RefCell<Vec<Option<Page>>>,
 }
 
 impl<S> std::fmt::Debug for Cached<S> {

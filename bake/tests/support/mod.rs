@@ -47,16 +47,16 @@ impl Mount {
         std::fs::File::create(&file).and_then(|f| f.set_len(len)).expect("device");
         let device = file.to_string_lossy();
         run(mkfs, &[arguments, &[&*device]].concat());
-        Self::mount(dir, &["-o", "loop", &device])
+        Self::on(dir, &["-o", "loop", &device])
     }
 
     /// A file system in memory of `len` bytes.
     pub fn tmpfs(len: u64) -> Option<Self> {
         let dir = tempfile::tempdir().expect("dir");
-        Self::mount(dir, &["-t", "tmpfs", "-o", &format!("size={len}"), "tmpfs"])
+        Self::on(dir, &["-t", "tmpfs", "-o", &format!("size={len}"), "tmpfs"])
     }
 
-    fn mount(dir: tempfile::TempDir, arguments: &[&str]) -> Option<Self> {
+    fn on(dir: tempfile::TempDir, arguments: &[&str]) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }

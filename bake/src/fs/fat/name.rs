@@ -39,7 +39,7 @@ pub(super) fn is_short(name: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || ALIAS_MARKS.contains(&b))
     };
-    let dot_is_needed = name.contains('.') == !extension.is_empty();
+    let dot_is_needed = name.contains('.') != extension.is_empty();
     !base.is_empty() && fits(base, 8) && fits(extension, 3) && dot_is_needed
 }
 

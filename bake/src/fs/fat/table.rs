@@ -235,7 +235,7 @@ impl Table {
         let mut at = self.lowest;
         let mut first_free = None;
         while at < self.boot.end {
-            if at % 64 == 0 && self.free[at as usize / 64] == 0 {
+            if at.is_multiple_of(64) && self.free[at as usize / 64] == 0 {
                 at += 64;
                 continue;
             }
@@ -250,7 +250,7 @@ impl Table {
             }
             if end - at == count {
                 self.lowest = first_free.unwrap_or(at);
-                return vec![at..end];
+                return std::iter::once(at..end).collect();
             }
             if have < count {
                 let take = (end - at).min(count - have);
@@ -308,7 +308,8 @@ impl Table {
     /// Ranges of bytes whose clusters are not free, merged, after the tables and the root
     /// directory in front of them.
     pub fn used(&self) -> Vec<Range<u64>> {
-        let mut ranges = vec![0..self.boot.data];
+        let mut ranges = Vec::new();
+        ranges.push(0..self.boot.data);
         let cluster = self.boot.cluster;
         for number in 2..self.boot.end {
             if self.is_free(number) {

@@ -15,7 +15,7 @@ pub(super) fn encode(seconds: i64) -> (u16, u16) {
     let at = Offset::UTC.to_datetime(stamp);
     let date = (at.year() - 1980) << 9 | i16::from(at.month()) << 5 | i16::from(at.day());
     let [hour, minute, second] = [at.hour(), at.minute(), at.second()].map(|n| n as u16);
-    (date as u16, hour << 11 | minute << 5 | second / 2)
+    (date as u16, hour << 11 | minute << 5 | (second / 2))
 }
 
 /// Seconds since 1970-01-01 UTC; 0 where the fields are no time.
