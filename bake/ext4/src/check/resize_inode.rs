@@ -38,6 +38,10 @@ impl<S: Store> Check<'_, S> {
             if held.clone().any(|(at, &group)| le32(&names, at) != expected(group)) {
                 self.find(&place, format!("does not hold all backups of block {block}"));
             }
+            let rest = names.get(backups.len().min(slots as usize) * 4..).unwrap_or_default();
+            if rest.iter().any(|&byte| byte != 0) {
+                self.find(&place, format!("holds more than the backups of block {block}"));
+            }
         }
         let owned = 1 + u64::from(reserved) * (1 + backups.len() as u64);
         self.block_count(&place, inode, owned);

@@ -92,6 +92,19 @@ fn flipped_bytes_are_found() {
     assert!(missed.is_empty(), "{} verdicts differ:\n{}", missed.len(), missed.join("\n"));
 }
 
+#[test]
+fn a_stray_word_in_the_reserve_of_descriptor_blocks_is_found() {
+    let mut missed = Vec::new();
+    let kind = by_name("entries-5000-1k-legacy");
+    // With 1 KiB blocks, block 2 holds the descriptors and block 3 is the first reserved one.
+    compare(&kind, "stray word", &mut missed, |image| {
+        let file = File::options().write(true).open(image).expect("opening");
+        file.write_all_at(&[0, 2, 0, 0], 3 * 1024 + 640).expect("writing");
+        assert!(complaints(image).is_some(), "e2fsck accepts it: the test proves nothing");
+    });
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
 /// Byte offsets of kibibytes that hold metadata: superblock, descriptors, bitmaps and the first
 /// inodes of group 0, and blocks that look like directories or extent trees.
 fn metadata(image: &Path) -> Vec<u64> {
