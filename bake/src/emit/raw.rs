@@ -1,11 +1,12 @@
 //! Sparse raw files: shared blocks where the file system can, else a copy of what is in use.
 
 use std::fs::File;
+use std::sync::mpsc::sync_channel;
 
 use super::digest::{Digests, walk_hashing};
-use super::stream::{Chunk, Job};
+use super::stream::{Chunk, Job, QUEUE};
 use super::{Method, Output, Spec, Written};
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::store::{BlockStore, Image, Origin};
 use crate::sys::file::{punch_hole, reflink, write_all_at};
 
@@ -25,16 +26,33 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
             Digests::default()
         }
     } else {
-        walk_hashing(job, spec, |chunk| match chunk {
-            Chunk::Data(at, bytes) => write_sparse(file, *at, bytes).at("writing", &spec.path),
-            Chunk::Zeros(_) => Ok(()),
-        })?
+        copy(job, file, spec)?
     };
     Ok(Written {
         method: if shared { Method::Reflink } else { Method::Copy },
         sha256: digests.image.clone(),
         image_sha256: digests.image,
         bmap: digests.bmap,
+    })
+}
+
+/// Copies what is in use: one thread reads, another writes, so that neither waits for the other.
+fn copy(job: &Job<'_>, file: &File, spec: &Spec) -> Result<Digests> {
+    std::thread::scope(|scope| {
+        let (to_writer, chunks) = sync_channel::<Chunk>(QUEUE);
+        let writer = scope.spawn(move || {
+            chunks.iter().try_for_each(|chunk| match chunk {
+                Chunk::Data(at, bytes) => write_sparse(file, at, &bytes),
+                Chunk::Zeros(_) => Ok(()),
+            })
+        });
+        // A writer that hung up has failed, and its error is the one to tell.
+        let walked = walk_hashing(job, spec, move |chunk| {
+            to_writer.send(chunk.clone()).map_err(|_| Error::Interrupted)
+        });
+        let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written.at("writing", &spec.path)?;
+        walked
     })
 }
 
