@@ -47,18 +47,24 @@ pub(super) fn gather(
     Ok(Materials { firstboot, k3s: program, airgap, host_files })
 }
 
-/// What the record says came from elsewhere.
-pub(super) fn components(plan: &NodePlan, materials: &Materials) -> Vec<Component> {
-    let version = plan.k3s.as_ref().map(|k3s| k3s.version.clone());
+/// What the record says came from elsewhere. Of a file the user named, nobody knows the release.
+pub(super) fn components(request: &Request, materials: &Materials) -> Vec<Component> {
+    let release = |named: &Option<PathBuf>| {
+        let k3s = request.plan.k3s.as_ref().filter(|_| named.is_none());
+        k3s.map(|k3s| k3s.version.clone())
+    };
     let component = |name: &str, version: Option<String>, material: &Material| Component {
         name: name.into(),
         version,
         sha256: material.sha256.clone(),
     };
     let mut all = vec![component("firstboot", None, &materials.firstboot)];
-    all.extend(materials.k3s.iter().map(|m| component("k3s", version.clone(), m)));
+    all.extend(materials.k3s.iter().map(|m| component("k3s", release(&request.k3s), m)));
     let bundle = materials.airgap.iter();
-    all.extend(bundle.map(|b| component("k3s-airgap-images", version.clone(), &b.material)));
+    all.extend(
+        bundle
+            .map(|b| component("k3s-airgap-images", release(&request.airgap_images), &b.material)),
+    );
     all
 }
 

@@ -210,7 +210,7 @@ impl Prepared {
                 architecture: self.traits.architecture.name().into(),
                 sha256: self.base.sha256.clone(),
             },
-            components: materials::components(plan, &self.materials),
+            components: materials::components(&self.request, &self.materials),
             time: self.time,
             files: applied.files.clone(),
         }
