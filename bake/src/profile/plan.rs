@@ -268,6 +268,7 @@ impl NodePlan {
                 memory_cgroup: self.node.role != Role::Database,
                 root_growth: base.root_growth,
             },
+            packages: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, VERSION};
+use crate::{Error, Package, VERSION};
 
 /// What one node is and what it is part of. No secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct NodeConfig {
     pub k3s: Option<K3s>,
     /// Its operating system.
     pub system: System,
+    /// Packages that lie ready for installation, in the order in which dpkg may take them.
+    #[serde(default)]
+    pub packages: Vec<Package>,
 }
 
 /// How the servers keep the cluster's state.
@@ -77,6 +80,17 @@ pub struct Cluster {
     pub bootstrap: Bootstrap,
     /// How fast workloads leave a failed node.
     pub failover: Failover,
+}
+
+impl Cluster {
+    /// Where clients reach the API: the VIP, else the first server's fixed address.
+    #[must_use]
+    pub fn api_endpoint(&self) -> Option<(Ipv4Addr, u16)> {
+        match &self.vip {
+            Some(vip) => Some((vip.address, vip.port)),
+            None => Some((self.servers.first()?.address?, crate::paths::API_PORT)),
+        }
+    }
 }
 
 /// Who moves the shared address.
@@ -260,6 +274,18 @@ impl NodeConfig {
         canonical(self)
     }
 
+    /// Where clients reach the API of the cluster: the VIP, else the only server's address.
+    #[must_use]
+    pub fn api_endpoint(&self) -> Option<(Ipv4Addr, u16)> {
+        self.cluster.api_endpoint()
+    }
+
+    /// The name by which `node`'s witness certificate is known to the others.
+    #[must_use]
+    pub fn witness_name(&self, node: &str) -> String {
+        crate::names::witness_name(node, &self.cluster.id)
+    }
+
     /// The servers other than this node.
     pub fn other_servers(&self) -> impl Iterator<Item = &Peer> {
         self.cluster.servers.iter().filter(|peer| peer.name != self.node.name)
@@ -280,7 +306,7 @@ pub(crate) fn check_version(json: &[u8]) -> Result<(), Error> {
         version: u64,
     }
     let found = serde_json::from_slice::<Versioned>(json).map_err(|e| Error::syntax(&e))?.version;
-    if found != u64::from(VERSION) {
+    if !(1..=u64::from(VERSION)).contains(&found) {
         return Err(Error::Version { found, supported: VERSION });
     }
     Ok(())

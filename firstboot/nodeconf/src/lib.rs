@@ -13,6 +13,7 @@
 mod config;
 mod error;
 pub mod names;
+mod package;
 pub mod paths;
 mod secrets;
 mod validate;
@@ -22,7 +23,8 @@ pub use config::{
     NodeConfig, Peer, Role, StaticAddress, Swap, System, Topology, Vip, VipProvider,
 };
 pub use error::{Error, Fault};
+pub use package::Package;
 pub use secrets::{DatabaseSecret, NodeSecrets, Secret};
 
 /// Version of both files that this build writes. Every older version stays readable forever.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

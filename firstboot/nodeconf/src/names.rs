@@ -10,6 +10,13 @@ pub fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
+/// The DNS name in the certificate of a node's witness. It is never looked up: clients connect
+/// to an address and expect this name, so that addresses may change.
+#[must_use]
+pub fn witness_name(node: &str, cluster_id: &str) -> String {
+    format!("{node}.{cluster_id}.bake.internal")
+}
+
 /// Whether `name` can name a network interface: 1 to 15 printable ASCII bytes without `/`, `:`
 /// and spaces, not `.` or `..` (Linux `dev_valid_name`).
 #[must_use]

@@ -9,12 +9,32 @@ pub const RECORD: &str = "/etc/bake/record.json";
 /// Directory of the three files above, mode 0755.
 pub const CONFIG_DIR: &str = "/etc/bake";
 
+/// Keys and certificates of the witness, mode 0700. They stay for the life of the card.
+pub const WITNESS_DIR: &str = "/etc/bake/witness";
+/// The CA that issued every witness certificate of the cluster, PEM, mode 0644.
+pub const WITNESS_CA: &str = "/etc/bake/witness/ca.crt";
+/// This node's certificate, PEM: for servers good for both sides of TLS, else for serving only.
+pub const WITNESS_CERT: &str = "/etc/bake/witness/node.crt";
+/// Its key, PKCS#8 PEM, mode 0600.
+pub const WITNESS_KEY: &str = "/etc/bake/witness/node.key";
+/// The bundle K3s answers `/cacerts` with (`server-ca.crt`), PEM, mode 0644; servers and agents.
+pub const API_CA: &str = "/etc/bake/api/server-ca.crt";
+/// Administrator's certificate for the time before K3s runs here, PEM; servers only, erased when
+/// the node is sealed.
+pub const API_ADMIN_CERT: &str = "/etc/bake/api/admin.crt";
+/// Its key, PKCS#8 PEM, mode 0600; erased when the node is sealed.
+pub const API_ADMIN_KEY: &str = "/etc/bake/api/admin.key";
+
 /// State that survives a reboot, mode 0755.
 pub const STATE_DIR: &str = "/var/lib/bake";
 /// Which steps are done, mode 0600.
 pub const LEDGER: &str = "/var/lib/bake/ledger.json";
 /// What the node says about itself, mode 0644.
 pub const STATUS: &str = "/var/lib/bake/status.json";
+/// What the witness promised and learnt, mode 0600. Only the witness writes it.
+pub const WITNESS_STATE: &str = "/var/lib/bake/witness.json";
+/// Packages that lie ready for installation, mode 0755.
+pub const PACKAGES: &str = "/var/lib/bake/packages";
 /// State that does not survive a reboot, mode 0755.
 pub const RUNTIME_DIR: &str = "/run/bake";
 /// Log for people, beside `config.txt` on the boot partition: name only, since releases mount it
@@ -25,8 +45,15 @@ pub const BOOT_LOG: &str = "bake-firstboot.log";
 pub const FIRSTBOOT: &str = "/usr/local/lib/bake/firstboot";
 /// Its unit, by name.
 pub const FIRSTBOOT_UNIT: &str = "bake-firstboot.service";
+/// The unit of the witness, by name; on every node.
+pub const WITNESS_UNIT: &str = "bake-witness.service";
 /// Where units of ours and of K3s lie.
 pub const UNIT_DIR: &str = "/etc/systemd/system";
+
+/// keepalived's configuration, mode 0600 (it names the other servers).
+pub const KEEPALIVED_CONFIG: &str = "/etc/keepalived/keepalived.conf";
+/// HAProxy's configuration, mode 0644.
+pub const HAPROXY_CONFIG: &str = "/etc/haproxy/haproxy.cfg";
 
 /// The K3s binary, mode 0755.
 pub const K3S: &str = "/usr/local/bin/k3s";
@@ -48,6 +75,10 @@ pub const K3S_AGENT_TOKEN: &str = "/etc/rancher/k3s/agent-token";
 pub const K3S_NODE_PASSWORD: &str = "/etc/rancher/node/password";
 /// K3s's data, mode 0755.
 pub const K3S_DATA: &str = "/var/lib/rancher/k3s";
+/// Certificate authorities, placed before the first start (K3s docs, custom CA certificates).
+pub const K3S_TLS: &str = "/var/lib/rancher/k3s/server/tls";
+/// There as soon as embedded etcd has data (K3s `pkg/etcd`: the WAL directory decides).
+pub const K3S_ETCD_WAL: &str = "/var/lib/rancher/k3s/server/db/etcd/member/wal";
 /// Manifests that K3s applies by itself.
 pub const K3S_MANIFESTS: &str = "/var/lib/rancher/k3s/server/manifests";
 /// Image archives that K3s imports by itself.
@@ -57,5 +88,7 @@ pub const K3S_IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
 pub const API_PORT: u16 = 6443;
 /// Load-balanced API behind the VIP unless the profile says otherwise, TCP.
 pub const VIP_PORT: u16 = 16443;
+/// Witness and state of every node, TCP.
+pub const WITNESS_PORT: u16 = 16444;
 /// PostgreSQL of a `database` node, TCP.
 pub const POSTGRES_PORT: u16 = 5432;

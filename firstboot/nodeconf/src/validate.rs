@@ -13,7 +13,7 @@ impl NodeConfig {
     /// # Errors
     /// [`Error::Version`], or [`Error::Invalid`] with every fault.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.version != VERSION {
+        if !(1..=VERSION).contains(&self.version) {
             return Err(Error::Version { found: self.version.into(), supported: VERSION });
         }
         let mut faults = Faults(Vec::new());

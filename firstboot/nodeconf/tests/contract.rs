@@ -46,6 +46,13 @@ fn server() -> NodeConfig {
             memory_cgroup: true,
             root_growth: true,
         },
+        packages: vec![Package {
+            name: "keepalived".into(),
+            version: "1:2.2.7-1+b2".into(),
+            architecture: "arm64".into(),
+            file: "keepalived_1%3a2.2.7-1+b2_arm64.deb".into(),
+            sha256: "5c".repeat(32),
+        }],
     }
 }
 
@@ -94,19 +101,27 @@ fn round_trip_is_canonical() {
 #[test]
 fn version_1_stays_readable() {
     let text = include_str!("node-v1.json");
+    let written = NodeConfig { version: 1, packages: Vec::new(), ..server() };
+    assert_eq!(NodeConfig::parse(text.as_bytes()).unwrap(), written);
+}
+
+/// Version 2 knows of staged packages.
+#[test]
+fn version_2_stays_readable() {
+    let text = include_str!("node-v2.json");
     assert_eq!(NodeConfig::parse(text.as_bytes()).unwrap(), server());
     assert_eq!(server().to_json(), text);
 }
 
 #[test]
 fn other_versions_are_named() {
-    for version in [0, 2, u64::MAX] {
+    for version in [0, 3, u64::MAX] {
         let error = parse_edited(|tree| tree["version"] = version.into()).unwrap_err();
         assert!(matches!(error, Error::Version { found, .. } if found == version), "{error}");
     }
     // A newer file is called newer even where its shape is unknown to us.
     let error = NodeConfig::parse(br#"{"version": 7, "shape": "new"}"#).unwrap_err();
-    assert_eq!(error.to_string(), "version 7 is not supported, this build reads up to 1");
+    assert_eq!(error.to_string(), "version 7 is not supported, this build reads up to 2");
 }
 
 #[test]
