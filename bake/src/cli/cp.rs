@@ -54,7 +54,7 @@ fn into(source: &Path, to: ImagePath, session: &Session) -> Result<()> {
     let path = if to.path.ends_with('/') { format!("{}{name}", to.path) } else { to.path };
     let put = Operation::Put { source: PathBuf::from(source), path, mode: 0o644, uid: 0, gid: 0 };
     let script = [Line { number: 1, operation: put }];
-    let mut opened = open::open(&to.image, &session.fetcher()?)?;
-    job::edit(&mut opened, &script, &in_place(&to.image), &session.ui, &session.cancel)?;
+    let opened = open::open(&to.image, &session.fetcher()?)?;
+    job::edit(opened, &script, &in_place(&to.image), &session.ui, &session.cancel)?;
     Ok(())
 }

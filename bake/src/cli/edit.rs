@@ -55,8 +55,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         None => in_place(&args.image),
     };
     (spec.digest, spec.sync) = (!args.fast, !args.fast);
-    let mut opened = open::open(&args.image, &session.fetcher()?)?;
-    edit::edit(&mut opened, &lines, &spec, &session.ui, &session.cancel)?;
+    let opened = open::open(&args.image, &session.fetcher()?)?;
+    edit::edit(opened, &lines, &spec, &session.ui, &session.cancel)?;
     Ok(())
 }
 

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::Session;
 use super::image_path::ImagePath;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fs::path::{lossy, missing};
 use crate::fs::root::Root;
 use crate::fs::{FileKind, Metadata};
 use crate::job::open;
@@ -68,11 +69,11 @@ fn row(root: &Root, path: &[u8]) -> Result<Row> {
     let Metadata { kind, size, attributes, links, .. } =
         root.lstat(path)?.ok_or_else(|| missing(path))?;
     let target = match kind {
-        FileKind::Symlink => Some(text(&root.read_link(path)?)),
+        FileKind::Symlink => Some(lossy(&root.read_link(path)?)),
         _ => None,
     };
     Ok(Row {
-        path: text(path),
+        path: lossy(path),
         kind: match kind {
             FileKind::File => "file",
             FileKind::Directory => "directory",
@@ -123,12 +124,4 @@ fn print(rows: &[Row], args: &Args, session: &Session) -> Result<()> {
         table.row([mode, links, uid, gid, row.size.to_string(), modified, name]);
     }
     session.ui.data(table.render())
-}
-
-fn text(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
-fn missing(path: &[u8]) -> Error {
-    Error::NotFound { what: "path in the image", name: text(path) }
 }

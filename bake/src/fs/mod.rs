@@ -8,6 +8,7 @@ pub mod ext4;
 pub mod fat;
 pub mod fstab;
 mod open;
+pub mod path;
 pub mod root;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::path::{lossy, missing};
 use super::{Attributes, Content, Description, Entry, FileKind, FileTree, Metadata, UsedRange};
 use crate::error::{Error, Result};
 
@@ -245,12 +246,4 @@ fn parent(path: &[u8]) -> &[u8] {
         None | Some(0) => b"/",
         Some(at) => &path[..at],
     }
-}
-
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
-fn missing(path: &[u8]) -> Error {
-    Error::NotFound { what: "path in the tree", name: lossy(path) }
 }

@@ -6,6 +6,7 @@ use std::io::Read;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::fs::path::lossy;
 use crate::fs::root::Root;
 use crate::fs::{Entry, FileKind, Metadata};
 
@@ -176,10 +177,6 @@ fn within<T>(path: &mut Vec<u8>, entry: &Entry, f: impl FnOnce(&mut Vec<u8>) -> 
     let result = f(path);
     path.truncate(length);
     result
-}
-
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
 }
 
 #[cfg(test)]

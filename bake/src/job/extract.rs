@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::error::{Error, IoContext, Result};
+use crate::fs::path::lossy;
 use crate::fs::root::Root;
 use crate::fs::{FileKind, Metadata};
 
@@ -130,10 +131,6 @@ fn refused_or_failed(target: &Path, error: io::Error) -> Error {
         };
     }
     Error::io("creating", target, error)
-}
-
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::emit::{self, Emitted, InUse, Spec};
 use crate::error::{Context, Error, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
+use crate::fs::path::lossy;
 use crate::fs::root::Root;
 use crate::fs::{self, Description, FileKind, FileTree, fstab};
 use crate::store::{BlockStore, FileSource, Image, ReadAt, SharedImage};
@@ -98,7 +99,7 @@ impl Opened {
     /// # Errors
     /// Why no root file system can be read.
     pub fn root(&self) -> Result<&Root> {
-        self.root.as_ref().ok_or_else(|| self.no_root())
+        self.root.as_ref().ok_or_else(|| no_root(&self.path, &self.volumes))
     }
 
     /// As [`Opened::root`], to change them.
@@ -106,10 +107,7 @@ impl Opened {
     /// # Errors
     /// As [`Opened::root`].
     pub fn root_mut(&mut self) -> Result<&mut Root> {
-        if self.root.is_none() {
-            return Err(self.no_root());
-        }
-        self.root.as_mut().ok_or(Error::Interrupted)
+        self.root.as_mut().ok_or_else(|| no_root(&self.path, &self.volumes))
     }
 
     /// The volume mounted at `/`.
@@ -118,7 +116,7 @@ impl Opened {
     /// As [`Opened::root`].
     pub fn root_volume(&self) -> Result<&Volume> {
         let at_root = |v: &&Volume| v.mounted_at.as_deref() == Some("/");
-        self.volumes.iter().find(at_root).ok_or_else(|| self.no_root())
+        self.volumes.iter().find(at_root).ok_or_else(|| no_root(&self.path, &self.volumes))
     }
 
     /// Grows the root file system to `len` bytes, with its partition and the image. Pending edits
@@ -133,8 +131,29 @@ impl Opened {
         disk::grow_last(&mut lock(&self.image), number, len)?;
         *self = Self::new(&self.path, self.image.clone())?;
         let len = self.root_volume()?.partition.len;
-        let (_, tree) = self.root_mut()?.trees_mut().next().ok_or(Error::Interrupted)?;
-        tree.grow(len).with_context(|| format!("growing the root file system to {len} bytes"))
+        self.root_mut()?
+            .base_mut()
+            .grow(len)
+            .with_context(|| format!("growing the root file system to {len} bytes"))
+    }
+
+    /// Commits what was edited, opens it anew from its blocks and has every file system checked.
+    ///
+    /// # Errors
+    /// [`Error::Verification`] with all that is wrong with the first file system that is not sound.
+    pub fn recheck(mut self) -> Result<Self> {
+        self.root_mut()?.commit()?;
+        let Self { path, image, root, .. } = self;
+        drop(root);
+        let opened = Self::new(&path, image).context("opening the edited image again")?;
+        for (at, tree) in opened.root()?.trees() {
+            let complaints = tree.check()?;
+            if !complaints.is_empty() {
+                let what = format!("the file system at {} after the edits", lossy(at));
+                return Err(Error::Verification { what, reason: complaints.join("; ") });
+            }
+        }
+        Ok(opened)
     }
 
     /// Writes the image; of file systems that the system mounts, only what is in use.
@@ -151,20 +170,19 @@ impl Opened {
         }
         emit::emit(&lock(&self.image), &used, spec, sink, cancel)
     }
+}
 
-    fn no_root(&self) -> Error {
-        let seen: Vec<String> = self
-            .volumes
-            .iter()
-            .map(|v| match &v.content {
-                Ok(found) => format!("partition {}: {}", v.partition.number, found.format),
-                Err(error) => format!("partition {}: {error}", v.partition.number),
-            })
-            .collect();
-        Error::Unsupported {
-            what: format!("{}", self.path.display()),
-            feature: format!("no readable root file system ({})", seen.join("; ")),
-        }
+fn no_root(path: &Path, volumes: &[Volume]) -> Error {
+    let seen: Vec<String> = volumes
+        .iter()
+        .map(|v| match &v.content {
+            Ok(found) => format!("partition {}: {}", v.partition.number, found.format),
+            Err(error) => format!("partition {}: {error}", v.partition.number),
+        })
+        .collect();
+    Error::Unsupported {
+        what: format!("{}", path.display()),
+        feature: format!("no readable root file system ({})", seen.join("; ")),
     }
 }
 

@@ -18,6 +18,7 @@ use self::boot::Boot;
 use self::directory::{Directory, Item, Place};
 use self::record::{ARCHIVE, DIRECTORY, Record};
 use self::table::Table;
+use super::path::{lossy, missing};
 use super::{Attributes, Content, Description, Entry, FileKind, FileTree, Metadata, UsedRange};
 use crate::error::{Error, Result};
 use crate::store::{BlockStore, Cached};
@@ -292,7 +293,7 @@ impl<S: BlockStore> FileTree for FatTree<S> {
             at += room;
         }
         if !rest.is_empty() {
-            let reason = format!("{} has fewer clusters than its size needs", show(path));
+            let reason = format!("{} has fewer clusters than its size needs", lossy(path));
             return Err(corrupt(self.table.start, reason));
         }
         Ok(usize::try_from(len).unwrap_or(0))
@@ -472,7 +473,7 @@ impl<S: BlockStore> FatTree<S> {
     fn cannot(&self, what: &str, path: &[u8]) -> Error {
         Error::Unsupported {
             what: place(self.table.start),
-            feature: format!("{what} ({})", show(path)),
+            feature: format!("{what} ({})", lossy(path)),
         }
     }
 
@@ -554,16 +555,8 @@ fn parent(path: &[u8]) -> &[u8] {
     }
 }
 
-fn show(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
-fn missing(path: &[u8]) -> Error {
-    Error::NotFound { what: "path in the image", name: show(path) }
-}
-
 fn usage(path: &[u8], reason: &str) -> Error {
-    Error::Usage(format!("{} {reason}", show(path)))
+    Error::Usage(format!("{} {reason}", lossy(path)))
 }
 
 /// The file system, for errors: by the byte of the image where its partition starts.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 
 pub use reader::Reader;
 
+use super::path::{lossy, missing};
 use super::{Attributes, Content, Entry, FileKind, FileTree, Metadata};
 use crate::error::{Error, Result};
 
@@ -75,6 +76,11 @@ impl Root {
     /// As [`Root::trees`], to change them.
     pub fn trees_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Box<dyn FileTree>)> {
         self.mounts.iter_mut().map(|m| (m.at.as_slice(), &mut m.tree))
+    }
+
+    /// The root file system itself, to change it.
+    pub fn base_mut(&mut self) -> &mut dyn FileTree {
+        self.mounts[0].tree.as_mut()
     }
 
     /// Finds where `path` is. Links in directories are followed; one in the last place only if
@@ -378,14 +384,6 @@ fn join(parts: &[Vec<u8>]) -> Vec<u8> {
         return b"/".to_vec();
     }
     parts.iter().flat_map(|p| std::iter::once(&b'/').chain(p)).copied().collect()
-}
-
-fn lossy(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).into_owned()
-}
-
-fn missing(path: &[u8]) -> Error {
-    Error::NotFound { what: "path in the image", name: lossy(path) }
 }
 
 fn loops(path: &[u8]) -> Error {

@@ -218,28 +218,13 @@ impl Prepared {
 }
 
 /// Opens what was edited anew, from its blocks, and holds it against what it must be.
-fn verify(
-    mut opened: Opened,
-    config: &NodeConfig,
-    record: &Record,
-    sink: &dyn Sink,
-) -> Result<Opened> {
+fn verify(opened: Opened, config: &NodeConfig, record: &Record, sink: &dyn Sink) -> Result<Opened> {
     const STEP: &str = "check";
     let title = "Checking the edited image".into();
     sink.emit(Event::Started { step: STEP, title, total: None, unit: Unit::Items });
-    opened.root_mut()?.commit()?;
-    let (path, image) = (opened.path.clone(), opened.image().clone());
-    drop(opened);
-    let opened = Opened::new(&path, image).context("opening the edited image again")?;
+    let opened = opened.recheck()?;
     let root = opened.root()?;
     let wrong = |what: &str, reason: String| Error::Verification { what: what.into(), reason };
-    for (at, tree) in root.trees() {
-        let found = tree.check()?;
-        if !found.is_empty() {
-            let at = format!("the file system at {} after the edits", String::from_utf8_lossy(at));
-            return Err(wrong(&at, found.join("; ")));
-        }
-    }
     let json = root.read(paths::NODE_CONFIG.as_bytes(), 1 << 20)?.unwrap_or_default();
     match NodeConfig::parse(&json) {
         Ok(read) if read == *config => {}
