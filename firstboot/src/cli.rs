@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nodeconf::paths;
 
 use crate::exit::Exit;
-use crate::report::Status;
+use crate::report::load_status;
 use crate::run::{load_config, run};
 use crate::sys::{Real, Sys};
 
@@ -88,7 +88,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Verb, PathBuf), St
 }
 
 fn status(sys: &dyn Sys, json: bool) -> Exit {
-    let Some(status) = Status::load(sys) else {
+    let Some(status) = load_status(sys) else {
         let _ = writeln!(io::stderr(), "firstboot: there is no {} to read", paths::STATUS);
         return Exit::TryAgain;
     };

@@ -6,19 +6,25 @@ use std::time::Duration;
 
 use fake::{Fake, Loss};
 use firstboot::exit::Exit;
-use firstboot::report::{State, Status};
+use firstboot::machine::StepId;
+use firstboot::report::load_status;
 use firstboot::sys::Space;
 use nodeconf::paths;
+use nodeconf::status::{State, Status};
+
+fn step(name: &str) -> StepId {
+    StepId::ALL.into_iter().find(|step| step.name() == name).expect("the name of a step")
+}
 
 fn status(fake: &Fake) -> Status {
-    Status::load(fake).expect("a run leaves a status")
+    load_status(fake).expect("a run leaves a status")
 }
 
 /// What the last run stopped at, in the status, the journal and the log on the boot partition.
 fn stopped_at(fake: &Fake, step: &str, what: &str) {
     let status = status(fake);
     let trouble = status.trouble.expect("the status tells the trouble");
-    assert_eq!(trouble.step.name(), step);
+    assert_eq!(trouble.step, step);
     assert!(trouble.what.contains(what), "{trouble:?}");
     assert!(!trouble.remedy.is_empty());
     assert!(fake.said(what), "the journal tells it");
@@ -261,7 +267,7 @@ fn the_status_has_the_times_of_the_papers_table() {
     assert_eq!(fake.run(), Exit::Converged);
     let status = status(&fake);
     let sum = |installation: bool| -> f64 {
-        let steps = status.steps.iter().filter(|s| s.name.is_installation() == installation);
+        let steps = status.steps.iter().filter(|s| step(&s.name).is_installation() == installation);
         steps.map(|step| step.seconds.unwrap()).sum()
     };
     // Waiting for the network (until 15 s) and the clock (5 s); K3s is Ready 9 s after its start.

@@ -6,6 +6,7 @@
 //! - [`NodeConfig`] (`/etc/bake/node.json`, 0644) says what the node is; it holds no secrets.
 //! - [`NodeSecrets`] (`/etc/bake/secrets.json`, 0600) holds what only this node may know.
 //! - [`paths`] names every file, unit and port the two sides share.
+//! - [`status`] is what a node says about itself.
 //!
 //! Reading is strict: unknown keys, a version this build does not know, and values that
 //! contradict each other are errors, and [`NodeConfig::validate`] reports all of them.
@@ -16,6 +17,7 @@ pub mod names;
 mod package;
 pub mod paths;
 mod secrets;
+pub mod status;
 mod validate;
 
 pub use config::{

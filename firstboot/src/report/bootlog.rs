@@ -6,9 +6,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodeconf::status::Status;
 use nodeconf::{NodeConfig, paths};
 
-use super::{Status, time};
+use super::time;
 use crate::facts::mounts;
 use crate::sys::{Sys, read_text, write_durable};
 

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use nodeconf::NodeConfig;
+use nodeconf::status::{State, Status};
 
 use crate::exit::Exit;
 use crate::finding::Condition;
@@ -17,7 +18,7 @@ use crate::machine::StepId;
 use crate::sys::{Priority, Sys};
 
 use bootlog::BootLog;
-pub use status::{State, Status, StepStatus, Trouble};
+pub use status::load as load_status;
 
 /// While waiting, `status.json` is not written more often than this, to spare the card.
 const STATUS_PAUSE: Duration = Duration::from_secs(5);
@@ -57,7 +58,7 @@ struct Inner {
 impl<'a> Report<'a> {
     /// Takes up the report where the last run left it.
     pub fn open(sys: &'a dyn Sys) -> Self {
-        let written = Status::load(sys);
+        let written = load_status(sys);
         let inner = Inner {
             status: written.clone().unwrap_or_default(),
             written,
@@ -73,7 +74,7 @@ impl<'a> Report<'a> {
     /// Says which node this is, as soon as that is known.
     pub fn identify(&self, config: &NodeConfig) {
         let mut inner = self.inner.borrow_mut();
-        inner.status.identify(config);
+        status::identify(&mut inner.status, config);
         inner.log = BootLog::of(self.sys, config);
     }
 
@@ -81,7 +82,7 @@ impl<'a> Report<'a> {
     /// its setup, so that nothing is written at its later boots.
     pub fn progress(&self, ledger: &Ledger) {
         let inner = &mut *self.inner.borrow_mut();
-        inner.status.progress(ledger);
+        status::progress(&mut inner.status, ledger);
         if !ledger.sealed() {
             inner.status.notes.clone_from(&inner.noted);
         }
@@ -146,7 +147,8 @@ impl<'a> Report<'a> {
             self.sys.say(priority, &text);
             self.inner.borrow_mut().log.add(self.sys, &text);
             self.enter(state, step, Some(condition));
-            self.inner.borrow_mut().status.remember_error(self.sys, step, condition);
+            let inner = &mut *self.inner.borrow_mut();
+            status::remember_error(&mut inner.status, self.sys, step, condition);
         } else {
             self.enter(state, StepId::Seal, None);
         }
@@ -161,7 +163,8 @@ impl<'a> Report<'a> {
     }
 
     fn enter(&self, state: State, step: StepId, condition: Option<&Condition>) {
-        self.inner.borrow_mut().status.enter(self.sys, state, step, condition);
+        let inner = &mut *self.inner.borrow_mut();
+        status::enter(&mut inner.status, self.sys, state, step, condition);
     }
 
     /// Writes what changed; unless `now`, not too often.
@@ -171,7 +174,7 @@ impl<'a> Report<'a> {
         let due = |last: Duration, pause| now || uptime.saturating_sub(last) >= pause;
         if inner.written.as_ref() != Some(&inner.status) && due(inner.status_at, STATUS_PAUSE) {
             inner.status_at = uptime;
-            match inner.status.save(self.sys) {
+            match status::save(&inner.status, self.sys) {
                 Ok(()) => inner.written = Some(inner.status.clone()),
                 Err(c) => self.sys.say(Priority::Warning, &format!("{}; {}", c.what, c.remedy)),
             }
