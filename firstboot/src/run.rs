@@ -7,7 +7,7 @@ use nodeconf::{NodeConfig, paths};
 use crate::exit::Exit;
 use crate::finding::{Condition, Finding};
 use crate::ledger::{Ledger, LedgerError, Moment};
-use crate::machine::{Action, Facts, StepId, decide};
+use crate::machine::{Action, Facts, StepId, decide, steps as steps_of};
 use crate::report::Report;
 use crate::steps::{self, Context};
 use crate::sys::{Priority, Sys};
@@ -58,7 +58,7 @@ fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop>
             ledger
         }
     };
-    report.progress(&ledger);
+    report.progress(&config, &ledger);
     if !ledger.sealed() {
         report.milestone(&format!(
             "firstboot {}: {} of cluster {}, {} of {} steps done",
@@ -66,7 +66,7 @@ fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop>
             config.node.name,
             config.cluster.name,
             ledger.done.len(),
-            StepId::ALL.len()
+            steps_of(&config).count()
         ));
     }
     Ok((config, ledger))
@@ -158,7 +158,7 @@ impl Run<'_> {
             return;
         }
         self.ledger = ledger;
-        self.report.progress(&self.ledger);
+        self.report.progress(&self.config, &self.ledger);
         self.report.done(step, self.ledger.took(step).unwrap_or_default());
     }
 }

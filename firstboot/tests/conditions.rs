@@ -179,14 +179,6 @@ fn a_wrong_configuration_halts() {
 }
 
 #[test]
-fn what_this_release_cannot_bring_up_halts() {
-    let edited = fake::CONFIG.replace("\"single\"", "\"embedded-etcd\"");
-    let fake = Fake::with(|world| world.disk.place(paths::NODE_CONFIG, edited.as_bytes(), 0o644));
-    assert_eq!(fake.run(), Exit::ConfigWrong);
-    stopped_at(&fake, "identity", "topology single");
-}
-
-#[test]
 fn missing_pieces_of_the_image_halt() {
     for path in [paths::K3S, paths::K3S_CONFIG, "/etc/systemd/system/k3s.service"] {
         let fake = Fake::with(|world| world.disk.place(path, b"", 0o755));

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use firstboot::exit::Exit;
 use firstboot::finding::{Condition, Finding};
 use firstboot::ledger::{Ledger, Moment, VERSION};
-use firstboot::machine::{Action, Facts, StepId, decide};
-use nodeconf::NodeConfig;
+use firstboot::machine::{Action, Facts, StepId, decide, steps};
+use nodeconf::{
+    Datastore, DatastoreKind, NodeConfig, Package, Role, Topology, Vip, VipProvider, paths,
+};
 
 fn config() -> NodeConfig {
     NodeConfig::parse(include_str!("fake/node.json").as_bytes()).unwrap()
@@ -116,4 +118,62 @@ fn a_ledger_of_another_node_decides_before_all_else() {
     other.node.incarnation = 2;
     let action = decide(&ledger(&StepId::ALL), &Facts::default(), &other);
     assert!(matches!(action, Action::Finish(Exit::ConfigWrong, Some((StepId::Identity, _)))));
+}
+
+fn steps_of(change: impl FnOnce(&mut NodeConfig)) -> Vec<&'static str> {
+    let mut config = config();
+    change(&mut config);
+    let beyond = |step: &StepId| !BEFORE_K3S.contains(step);
+    steps(&config).filter(beyond).map(StepId::name).collect()
+}
+
+fn vip(provider: VipProvider) -> Option<Vip> {
+    Some(Vip { address: [192, 168, 24, 10].into(), port: paths::VIP_PORT, provider })
+}
+
+fn shared(config: &mut NodeConfig) {
+    let hosts = vec!["192.168.24.21:5432".to_owned()];
+    let datastore = Datastore { kind: DatastoreKind::Postgres, hosts, node: Some("db1".into()) };
+    config.cluster.topology = Topology::ExternalDatastore;
+    config.cluster.datastore = Some(datastore);
+}
+
+#[test]
+fn a_node_has_the_steps_of_its_role() {
+    assert_eq!(steps_of(|_| {}), ["k3s", "confirm", "seal"]);
+    let etcd = |config: &mut NodeConfig| config.cluster.topology = Topology::EmbeddedEtcd;
+    assert_eq!(steps_of(etcd), ["bootstrap", "k3s", "confirm", "seal"]);
+    let with_vip = |config: &mut NodeConfig| {
+        etcd(config);
+        config.cluster.vip = vip(VipProvider::Keepalived);
+        let text = || "x".to_owned();
+        config.packages = vec![Package {
+            name: text(),
+            version: text(),
+            architecture: text(),
+            file: text(),
+            sha256: text(),
+        }];
+    };
+    let all = ["packages", "vip", "bootstrap", "k3s", "confirm", "seal"];
+    assert_eq!(steps_of(with_vip), all);
+    for provider in [VipProvider::KubeVip, VipProvider::None] {
+        let nothing_to_run = |config: &mut NodeConfig| {
+            etcd(config);
+            config.cluster.vip = vip(provider);
+        };
+        assert_eq!(steps_of(nothing_to_run), ["bootstrap", "k3s", "confirm", "seal"]);
+    }
+    let agent = |config: &mut NodeConfig| {
+        with_vip(config);
+        config.node.role = Role::Agent;
+    };
+    assert_eq!(steps_of(agent), ["packages", "bootstrap", "k3s", "confirm", "seal"]);
+    let database = |config: &mut NodeConfig| {
+        shared(config);
+        config.node.role = Role::Database;
+        config.k3s = None;
+    };
+    assert_eq!(steps_of(database), ["database", "seal"]);
+    assert_eq!(steps_of(shared), ["bootstrap", "k3s", "confirm", "seal"]);
 }

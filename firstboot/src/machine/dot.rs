@@ -12,6 +12,9 @@ pub fn diagram() -> String {
          digraph firstboot {\n  rankdir=LR;\n  node [shape=box, style=rounded];\n\
          \x20 subgraph cluster_steps {\n    label=\"steps, in this order\";\n",
     );
+    for step in StepId::ALL {
+        let _ = writeln!(out, "    {step} [label=\"{step}\\n{}\"];", step.whose());
+    }
     let names: Vec<&str> = StepId::ALL.iter().map(|step| step.name()).collect();
     let _ = writeln!(out, "    {};\n  }}", names.join(" -> "));
     let _ = writeln!(out, "  subgraph cluster_rules {{\n    label=\"what each step follows\";");

@@ -3,11 +3,12 @@
 //! No file, no clock, no network in here. [`crate::run`] does what is decided and asks again.
 
 mod dot;
+mod plan;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nodeconf::{NodeConfig, Role, Topology};
+use nodeconf::NodeConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -15,6 +16,7 @@ use crate::finding::{Condition, Finding};
 use crate::ledger::Ledger;
 
 pub use dot::diagram;
+pub use plan::steps;
 pub use table::{Mark, Seen, TABLE, Verdict, verdict};
 
 /// The steps, in the order in which they are done.
@@ -29,6 +31,14 @@ pub enum StepId {
     Clock,
     /// The declared address and a default route are there.
     Network,
+    /// The staged packages are installed.
+    Packages,
+    /// What moves the shared address runs.
+    Vip,
+    /// The shared database runs.
+    Database,
+    /// There is a cluster to join, or it is this node that founds it.
+    Bootstrap,
     /// K3s is enabled and started.
     K3s,
     /// The API answers and the node is Ready.
@@ -38,12 +48,16 @@ pub enum StepId {
 }
 
 impl StepId {
-    /// All steps, in order.
-    pub const ALL: [Self; 7] = [
+    /// All steps, in order. Which of them a node has: [`steps`].
+    pub const ALL: [Self; 11] = [
         Self::Identity,
         Self::Storage,
         Self::Clock,
         Self::Network,
+        Self::Packages,
+        Self::Vip,
+        Self::Database,
+        Self::Bootstrap,
         Self::K3s,
         Self::Confirm,
         Self::Seal,
@@ -57,6 +71,10 @@ impl StepId {
             Self::Storage => "storage",
             Self::Clock => "clock",
             Self::Network => "network",
+            Self::Packages => "packages",
+            Self::Vip => "vip",
+            Self::Database => "database",
+            Self::Bootstrap => "bootstrap",
             Self::K3s => "k3s",
             Self::Confirm => "confirm",
             Self::Seal => "seal",
@@ -74,7 +92,7 @@ impl StepId {
     /// columns of the paper's Table 4).
     #[must_use]
     pub fn is_installation(self) -> bool {
-        matches!(self, Self::K3s | Self::Confirm | Self::Seal)
+        matches!(self, Self::Bootstrap | Self::K3s | Self::Confirm | Self::Seal)
     }
 }
 
@@ -132,10 +150,10 @@ pub enum Action {
 /// Decides what comes next.
 #[must_use]
 pub fn decide(ledger: &Ledger, facts: &Facts, config: &NodeConfig) -> Action {
-    if let Err(condition) = ledger.belongs_to(config).and_then(|()| supported(config)) {
+    if let Err(condition) = ledger.belongs_to(config) {
         return Action::Finish(Exit::ConfigWrong, Some((StepId::Identity, condition)));
     }
-    for step in StepId::ALL {
+    for step in steps(config) {
         let mark = mark(ledger, facts, step);
         if mark == Mark::Sealed && !step.checked_when_sealed() {
             continue;
@@ -165,25 +183,4 @@ fn mark(ledger: &Ledger, facts: &Facts, step: StepId) -> Mark {
         (_, _, true) => Mark::Done,
         (_, _, false) => Mark::Open,
     }
-}
-
-/// A server of its own is all this version brings up: several servers must first agree on who
-/// founds the cluster, and an agent must find it.
-fn supported(config: &NodeConfig) -> Result<(), Condition> {
-    if config.cluster.topology == Topology::Single && config.node.role == Role::Server {
-        return Ok(());
-    }
-    Err(Condition::new(
-        format!(
-            "firstboot {} brings up the server of topology single, and this node is {} in \
-             another shape of cluster",
-            env!("CARGO_PKG_VERSION"),
-            match config.node.role {
-                Role::Server => "a server",
-                Role::Agent => "an agent",
-                Role::Database => "a database",
-            }
-        ),
-        "bake the card with a newer release",
-    ))
 }

@@ -80,9 +80,9 @@ impl<'a> Report<'a> {
 
     /// Brings the recorded steps and times into the report. A finished node keeps the notes of
     /// its setup, so that nothing is written at its later boots.
-    pub fn progress(&self, ledger: &Ledger) {
+    pub fn progress(&self, config: &NodeConfig, ledger: &Ledger) {
         let inner = &mut *self.inner.borrow_mut();
-        status::progress(&mut inner.status, ledger);
+        status::progress(&mut inner.status, config, ledger);
         if !ledger.sealed() {
             inner.status.notes.clone_from(&inner.noted);
         }

@@ -9,7 +9,7 @@ use nodeconf::{NodeConfig, paths};
 use super::time;
 use crate::finding::Condition;
 use crate::ledger::Ledger;
-use crate::machine::StepId;
+use crate::machine::{StepId, steps};
 use crate::sys::{Sys, write_durable};
 
 /// The status as last written; `None` where there is none we can read.
@@ -36,16 +36,15 @@ pub(super) fn identify(status: &mut Status, config: &NodeConfig) {
     status.incarnation = config.node.incarnation;
 }
 
-pub(super) fn progress(status: &mut Status, ledger: &Ledger) {
+pub(super) fn progress(status: &mut Status, config: &NodeConfig, ledger: &Ledger) {
     let seconds = |step| ledger.took(step).map(|d| (d.as_secs_f64() * 10.0).round() / 10.0);
     let sum = |installation| {
-        let steps = StepId::ALL.into_iter().filter(|s| s.is_installation() == installation);
+        let steps = steps(config).filter(|s| s.is_installation() == installation);
         steps.map(seconds).sum::<Option<f64>>().map(|s| (s * 10.0).round() / 10.0)
     };
     status.configuration_seconds = sum(false);
     status.installation_seconds = sum(true);
-    status.steps = StepId::ALL
-        .into_iter()
+    status.steps = steps(config)
         .map(|step| StepStatus {
             name: step.name().to_owned(),
             done: ledger.done.contains_key(&step),

@@ -3,13 +3,17 @@
 //! Applying a step may be interrupted anywhere and done again: nothing is assumed, everything is
 //! looked at.
 
+mod bootstrap;
 mod clock;
 mod confirm;
+mod database;
 mod identity;
 mod k3s;
 mod network;
+mod packages;
 mod seal;
 mod storage;
+mod vip;
 
 use std::time::Duration;
 
@@ -55,6 +59,10 @@ pub fn check(step: StepId, ctx: &Context) -> Finding {
         StepId::Storage => storage::check(ctx),
         StepId::Clock => clock::check(ctx),
         StepId::Network => network::check(ctx),
+        StepId::Packages => packages::check(ctx),
+        StepId::Vip => vip::check(ctx),
+        StepId::Database => database::check(ctx),
+        StepId::Bootstrap => bootstrap::check(ctx),
         StepId::K3s => k3s::check(ctx),
         StepId::Confirm => confirm::check(ctx),
         StepId::Seal => seal::check(ctx),
@@ -73,6 +81,10 @@ pub fn apply(step: StepId, ctx: &Context) -> Result<(), Condition> {
         StepId::Storage => storage::apply(ctx),
         StepId::Clock => clock::apply(ctx),
         StepId::Network => network::apply(ctx),
+        StepId::Packages => packages::apply(ctx),
+        StepId::Vip => vip::apply(ctx),
+        StepId::Database => database::apply(ctx),
+        StepId::Bootstrap => bootstrap::apply(ctx),
         StepId::K3s => k3s::apply(ctx),
         StepId::Confirm => confirm::apply(ctx),
         StepId::Seal => seal::apply(ctx),
