@@ -211,13 +211,10 @@ fn a_server_with_another_ca_is_not_believed() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let sys = firstboot::sys::Real::below("/");
-    let get = firstboot::sys::HttpsGet {
-        url: format!("https://127.0.0.1:{}/ping", board.port),
-        ca: fs::read(board.at("/var/lib/rancher/k3s/server/tls/server-ca.crt")).unwrap(),
-        client: None,
-        timeout: Duration::from_secs(5),
-    };
-    let refused = firstboot::sys::Sys::https_get(&sys, &get).unwrap_err();
+    let ca = fs::read(board.at("/var/lib/rancher/k3s/server/tls/server-ca.crt")).unwrap();
+    let address = ([127, 0, 0, 1], board.port).into();
+    let request = firstboot::sys::HttpsRequest::get(address, "/ping", ca);
+    let refused = firstboot::sys::Sys::https(&sys, &request).unwrap_err();
     assert!(matches!(refused, firstboot::sys::HttpsError::Untrusted(_)), "{refused:?}");
 }
 

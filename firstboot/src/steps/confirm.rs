@@ -1,5 +1,6 @@
 //! The API answers as the server whose CA is on this card, and says that the node is Ready.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::k3s::unit;
 use crate::facts::k3s::{complaint, config_value, node_ready, properties};
 use crate::finding::{Condition, Finding};
 use crate::machine::StepId;
-use crate::sys::{Command, HttpsError, HttpsGet, HttpsReply, Sys, read_text};
+use crate::sys::{Command, HttpsError, HttpsReply, HttpsRequest, Identity, Sys, read_text};
 
 /// A first server needs 15 to 60 s on a board; after this long we report and start over.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -116,17 +117,19 @@ impl Server {
             }
             (_, client) => client,
         };
-        let url = format!("https://127.0.0.1:{}{path}", self.port);
-        Ok(sys.https_get(&HttpsGet { url, ca, client, timeout: REQUEST }).map_err(unanswered))
+        let address = (Ipv4Addr::LOCALHOST, self.port).into();
+        let request =
+            HttpsRequest { client, timeout: REQUEST, ..HttpsRequest::get(address, path, ca) };
+        Ok(sys.https(&request).map_err(unanswered))
     }
 
     /// The certificate of K3s's own kubeconfig, from the files it is made of.
-    fn admin(&self, sys: &dyn Sys, wanted: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+    fn admin(&self, sys: &dyn Sys, wanted: bool) -> Option<Identity> {
         if !wanted {
             return None;
         }
         let chain = sys.read(&self.tls.join("client-admin.crt")).ok()?;
-        Some((chain, sys.read(&self.tls.join("client-admin.key")).ok()?))
+        Some(Identity { chain, key: sys.read(&self.tls.join("client-admin.key")).ok()? })
     }
 }
 
@@ -135,9 +138,17 @@ fn unanswered(error: HttpsError) -> Condition {
         HttpsError::Unreachable(why) => {
             Condition::new(format!("K3s does not answer: {why}"), "waiting for it")
         }
-        HttpsError::Untrusted(why) => Condition::new(
+        HttpsError::Untimely(why) => Condition::new(
             format!("K3s's certificate is not to be trusted: {why}"),
             "check the clock: a certificate is valid from and until a date",
+        ),
+        HttpsError::Untrusted(why) => Condition::new(
+            format!("K3s's certificate is not to be trusted: {why}"),
+            "what answers here is not this cluster's K3s; see journalctl -u k3s",
+        ),
+        HttpsError::Rejected(why) => Condition::new(
+            format!("K3s does not accept the administrator's certificate: {why}"),
+            "waiting for K3s to write it anew",
         ),
         HttpsError::Credentials(why) => Condition::new(
             format!("a certificate on this card cannot be used: {why}"),

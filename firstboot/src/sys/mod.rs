@@ -5,7 +5,7 @@
 
 mod command;
 mod durable;
-mod https;
+pub(crate) mod https;
 mod notify;
 mod real;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use command::{Command, CommandError};
 pub use durable::{TEMPORARY_SUFFIX, write_durable, write_if_changed};
-pub use https::{HttpsError, HttpsGet, HttpsReply};
+pub use https::{HttpsError, HttpsReply, HttpsRequest, Identity, Method};
 pub use real::Real;
 
 /// What we need to know of a file.
@@ -93,8 +93,12 @@ pub trait Sys: std::fmt::Debug {
     /// Waits.
     fn sleep(&self, time: Duration);
 
-    /// Asks an HTTPS server of this machine.
-    fn https_get(&self, get: &HttpsGet) -> Result<HttpsReply, HttpsError>;
+    /// Asks an HTTPS server.
+    fn https(&self, request: &HttpsRequest) -> Result<HttpsReply, HttpsError>;
+    /// Asks several at the same time; one answer for each request, in their order.
+    fn https_all(&self, requests: &[HttpsRequest]) -> Vec<Result<HttpsReply, HttpsError>> {
+        requests.iter().map(|request| self.https(request)).collect()
+    }
 
     /// Writes one line to the journal.
     fn say(&self, priority: Priority, line: &str);

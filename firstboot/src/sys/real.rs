@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, Timespec};
 
-use super::{Command, CommandError, HttpsError, HttpsGet, HttpsReply, Priority, Space, Stat, Sys};
+use super::{
+    Command, CommandError, HttpsError, HttpsReply, HttpsRequest, Priority, Space, Stat, Sys,
+};
 
 const READ_LIMIT: u64 = 1024 * 1024;
 
@@ -163,8 +165,13 @@ impl Sys for Real {
         std::thread::sleep(time);
     }
 
-    fn https_get(&self, get: &HttpsGet) -> Result<HttpsReply, HttpsError> {
-        super::https::get(get)
+    fn https(&self, request: &HttpsRequest) -> Result<HttpsReply, HttpsError> {
+        let none = || Err(HttpsError::Unreachable("no answer".into()));
+        super::https::ask_all(std::slice::from_ref(request)).pop().unwrap_or_else(none)
+    }
+
+    fn https_all(&self, requests: &[HttpsRequest]) -> Vec<Result<HttpsReply, HttpsError>> {
+        super::https::ask_all(requests)
     }
 
     fn say(&self, priority: Priority, line: &str) {

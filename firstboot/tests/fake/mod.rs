@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use firstboot::exit::Exit;
 use firstboot::sys::{
-    Command, CommandError, HttpsError, HttpsGet, HttpsReply, Priority, Space, Stat, Sys,
+    Command, CommandError, HttpsError, HttpsReply, HttpsRequest, Method, Priority, Space, Stat, Sys,
 };
 use nodeconf::paths;
 
@@ -405,18 +405,20 @@ impl Sys for Fake {
         self.pass(time);
     }
 
-    fn https_get(&self, get: &HttpsGet) -> Result<HttpsReply, HttpsError> {
+    fn https(&self, request: &HttpsRequest) -> Result<HttpsReply, HttpsError> {
         self.tick();
         let world = self.world.borrow();
         let age = world.k3s_age().ok_or(HttpsError::Unreachable("refused".into()))?.as_secs();
         if world.clock.as_secs() < FLOOR {
-            return Err(HttpsError::Untrusted("not valid yet".into()));
+            return Err(HttpsError::Untimely("not valid yet".into()));
         }
         let reply = |status, body: &str| Ok(HttpsReply { status, body: body.into() });
-        match get.url.strip_prefix("https://127.0.0.1:6443").unwrap() {
+        assert_eq!(request.address.to_string(), "127.0.0.1:6443");
+        assert_eq!(request.method, Method::Get);
+        match request.path.as_str() {
             "/ping" if age < 4 => reply(503, "starting"),
             "/ping" => reply(200, "pong"),
-            "/api/v1/nodes/node1" if get.client.is_none() => reply(401, ""),
+            "/api/v1/nodes/node1" if request.client.is_none() => reply(401, ""),
             "/api/v1/nodes/node1" if age < 6 => reply(404, "{}"),
             "/api/v1/nodes/node1" => {
                 let status = if age < 9 { "False" } else { "True" };
