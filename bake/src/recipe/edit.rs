@@ -29,6 +29,8 @@ pub enum Topic {
     Time,
     /// K3s, its configuration and what it loads.
     K3s,
+    /// The servers' shared address.
+    Vip,
     /// Ports.
     Firewall,
     /// The device binary and what it reads.
@@ -50,6 +52,7 @@ impl fmt::Display for Topic {
             Self::CloudInit => "cloud-init",
             Self::Time => "time",
             Self::K3s => "K3s",
+            Self::Vip => "shared address",
             Self::Firewall => "firewall",
             Self::Firstboot => "firstboot",
             Self::Files => "files of the profile",

@@ -22,6 +22,7 @@ mod steps;
 mod swap;
 mod time;
 mod users;
+pub mod vip;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,7 @@ pub fn recipe(
     if let Some(k3s) = &plan.k3s {
         k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
     }
+    vip::edits(plan, &mut steps);
     firewall::edits(traits, plan, &mut steps);
     let config = plan.config(&BaseFacts {
         boot_mount: traits.boot_mount.clone(),
