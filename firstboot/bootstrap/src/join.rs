@@ -1,0 +1,102 @@
+use crate::{Card, Config, Envelope, Lack, Name, Refusal, Reply, Request, SlotAction, Verdict};
+
+/// What a server that wants to join does next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum JoinStep {
+    /// Send this, wait for its answer for a moment, and step with it or with `None`.
+    Ask(Envelope),
+    /// Join now. Send [`Joiner::renewals`] every [`crate::SLOT_MS`] / 4 while K3s joins, and
+    /// [`Joiner::releases`] when the server is a voting member.
+    Go,
+    /// Send these without waiting for answers, and begin again after a while.
+    Wait {
+        /// Why.
+        why: Lack,
+        /// After how many milliseconds.
+        retry_ms: u64,
+        /// What to give back first.
+        release: Vec<Envelope>,
+    },
+    /// This card was replaced by one of a newer incarnation: do nothing until the next boot.
+    Superseded {
+        /// That incarnation.
+        by: u32,
+    },
+}
+
+/// One attempt to take the slot at a majority of the witnesses, in declared order: two joiners that
+/// reach the same witnesses meet at the first of them. Volatile; what a lost attempt holds runs out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Joiner {
+    me: Card,
+    asked: usize,
+    held: Vec<Name>,
+}
+
+impl Joiner {
+    /// Begins an attempt.
+    #[must_use]
+    pub fn begin(config: &Config, me: &Card) -> (Self, JoinStep) {
+        let joiner = Self { me: me.clone(), asked: 0, held: Vec::new() };
+        let step = joiner.next(config);
+        (joiner, step)
+    }
+
+    /// Goes on with the answer to what was asked last, `None` if none came.
+    #[must_use]
+    pub fn step(mut self, config: &Config, reply: Option<&Reply>) -> (Self, JoinStep) {
+        let asked = config.servers.get(self.asked).cloned();
+        self.asked += 1;
+        match (asked, reply) {
+            (Some(name), Some(reply)) if reply.view.card.name == name => match &reply.verdict {
+                Verdict::Refused { why: Refusal::Replaced { by } } => {
+                    return (self, JoinStep::Superseded { by: *by });
+                }
+                Verdict::Refused { why: Refusal::SlotHeld { holder: Some(holder) } } => {
+                    let why = Lack::SlotHeld { holder: Some(holder.name.clone()) };
+                    let step = self.give_up(config, why);
+                    return (self, step);
+                }
+                Verdict::Granted => self.held.push(name),
+                _ => {}
+            },
+            _ => {}
+        }
+        let step = self.next(config);
+        (self, step)
+    }
+
+    /// What keeps the slot.
+    #[must_use]
+    pub fn renewals(&self) -> Vec<Envelope> {
+        self.held.iter().map(|to| self.envelope(to, SlotAction::Renew)).collect()
+    }
+
+    /// What gives the slot back.
+    #[must_use]
+    pub fn releases(&self) -> Vec<Envelope> {
+        self.held.iter().map(|to| self.envelope(to, SlotAction::Release)).collect()
+    }
+
+    fn next(&self, config: &Config) -> JoinStep {
+        if self.held.len() >= config.majority() {
+            return JoinStep::Go;
+        }
+        match config.servers.get(self.asked) {
+            Some(to) => JoinStep::Ask(self.envelope(to, SlotAction::Acquire)),
+            None => {
+                let (granted, needed) = (self.held.len(), config.majority());
+                self.give_up(config, Lack::SlotWitnesses { granted, needed })
+            }
+        }
+    }
+
+    fn give_up(&self, config: &Config, why: Lack) -> JoinStep {
+        let retry_ms = why.retry_ms(config.position(&self.me.name).unwrap_or_default());
+        JoinStep::Wait { why, retry_ms, release: self.releases() }
+    }
+
+    fn envelope(&self, to: &Name, action: SlotAction) -> Envelope {
+        Envelope { to: to.clone(), request: Request::Slot { from: self.me.clone(), action } }
+    }
+}
