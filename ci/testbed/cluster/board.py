@@ -1,0 +1,125 @@
+"""A board: a card, power, a cable. It runs the baked root file system under the double of systemd."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from network import Cable
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Board:
+    """One board. Its card keeps what was written to it while the power is off."""
+
+    def __init__(self, deck, node, work, logs):
+        self.deck, self.node, self.logs = deck, node, f"{logs}/{node}"
+        self.home = f"{work}/{node}"
+        self.incarnation, self.flashes, self.boots = 0, 0, 0
+        self.process, self.cable, self.side = None, None, 0
+        self.flash(1)
+
+    # The card.
+
+    def flash(self, incarnation=None):
+        """Another card: the image of `incarnation`, or the present one again."""
+        assert not self.process, "the power is on"
+        self.incarnation = incarnation or self.incarnation
+        self.flashes += 1
+        self.card = f"{self.home}/card{self.flashes}"
+        for part in ("upper", "work", "root"):
+            os.makedirs(f"{self.card}/{part}")
+
+    def written(self, path):
+        """Where a file lies that the board wrote."""
+        return f"{self.card}/upper{path}"
+
+    def read(self, path):
+        """A file of the card, as the board sees it; None where there is none."""
+        for folder in (f"{self.card}/upper", self.deck.root(self.node, self.incarnation)):
+            try:
+                with open(folder + path, encoding="utf-8") as file:
+                    return file.read()
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+        return None
+
+    def json(self, path):
+        try:
+            return json.loads(self.read(path) or "null") or {}
+        except ValueError:
+            return {}
+
+    @property
+    def config(self):
+        return self.json("/etc/bake/node.json")
+
+    @property
+    def address(self):
+        return self.config["node"]["address"]["static"]["address"]
+
+    @property
+    def is_server(self):
+        return self.config["node"]["role"] == "server"
+
+    # Power and cable.
+
+    @property
+    def on(self):
+        return self.process is not None
+
+    def power_on(self):
+        if self.process:
+            return
+        self.boots += 1
+        logs = f"{self.logs}/boot{self.boots}"
+        os.makedirs(logs)
+        lower = f"{os.environ['ARENA']}/double:{self.deck.root(self.node, self.incarnation)}"
+        options = f"lowerdir={lower},upperdir={self.card}/upper,workdir={self.card}/work"
+        subprocess.run(["mount", "-t", "overlay", "-o", options, "board", f"{self.card}/root"], check=True)
+        with open(f"{logs}/init.log", "wb") as out:
+            # Process 1 of the board is the child of unshare, which dies with it.
+            self.process = subprocess.Popen(
+                ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", sys.executable, "-B",
+                 f"{HERE}/init.py", f"{self.card}/root", logs], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        self.cable = Cable(self.node, self._namespace(), self.side)
+
+    def _namespace(self):
+        """Waits until the board is in a network namespace of its own; the process that shows it."""
+        own = os.readlink("/proc/self/ns/net")
+        while self.process.poll() is None:
+            if os.readlink(f"/proc/{self.process.pid}/ns/net") != own:
+                return self.process.pid
+            time.sleep(0.005)
+        raise RuntimeError(f"{self.node} did not start")
+
+    def power_off(self):
+        """Cuts the power: no process has a last word, no packet leaves. What was written is kept, as
+        if every write had been synced: lost page cache cannot be shown here."""
+        if not self.process:
+            return
+        self.cable.pull()
+        # Its process 1, and so all of them; unshare ends when the last is gone.
+        for child in children(self.process.pid) or [self.process.pid]:
+            os.kill(child, signal.SIGKILL)
+        self.process.wait()
+        self.cable.remove()
+        self.process = self.cable = None
+        subprocess.run(["umount", f"{self.card}/root"], check=True)
+
+    def discard(self):
+        """Throws the present card away."""
+        shutil.rmtree(self.card, ignore_errors=True)
+
+    def inside(self, *words):
+        """A command line that runs in the board's network."""
+        return ["nsenter", "-t", str(self.process.pid), "--net", *words]
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+        return [int(word) for word in file.read().split()]
