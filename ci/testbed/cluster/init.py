@@ -49,6 +49,7 @@ def prepare(root, logs):
     os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     with open("/etc/hostname", encoding="utf-8") as file:
         socket.sethostname(file.read().strip())
+    subprocess.run(["systemd-tmpfiles", "--create", "--prefix=/run"], stderr=subprocess.DEVNULL)
     if not os.path.exists("/etc/machine-id") or not os.path.getsize("/etc/machine-id"):
         with open("/etc/machine-id", "w", encoding="utf-8") as file:
             file.write(secrets.token_hex(16) + "\n")
