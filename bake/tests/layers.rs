@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "disk", "fs", "emit"],
+    &["fetch", "disk", "fs", "emit", "pki"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];

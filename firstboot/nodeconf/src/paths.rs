@@ -25,6 +25,15 @@ pub const API_ADMIN_CERT: &str = "/etc/bake/api/admin.crt";
 /// Its key, PKCS#8 PEM, mode 0600; erased when the node is sealed.
 pub const API_ADMIN_KEY: &str = "/etc/bake/api/admin.key";
 
+/// Certificates of the cluster's own database, mode 0700; on its node and on the servers.
+pub const DATABASE_DIR: &str = "/etc/bake/database";
+/// The CA that issued the database server's certificate, PEM, mode 0644 (`datastore-cafile`).
+pub const DATABASE_CA: &str = "/etc/bake/database/ca.crt";
+/// The database server's certificate for its address, PEM; on its node only.
+pub const DATABASE_CERT: &str = "/etc/bake/database/server.crt";
+/// Its key, PKCS#8 PEM, mode 0600, owner root.
+pub const DATABASE_KEY: &str = "/etc/bake/database/server.key";
+
 /// State that survives a reboot, mode 0755.
 pub const STATE_DIR: &str = "/var/lib/bake";
 /// Which steps are done, mode 0600.
