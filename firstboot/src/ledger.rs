@@ -119,10 +119,7 @@ impl Ledger {
     /// # Errors
     /// What differs.
     pub fn belongs_to(&self, config: &NodeConfig) -> Result<(), Condition> {
-        let same = self.cluster == config.cluster.id
-            && self.node == config.node.name
-            && self.incarnation == config.node.incarnation;
-        if same {
+        if self.is_of_node(config) && self.incarnation == config.node.incarnation {
             return Ok(());
         }
         Err(Condition::new(
@@ -137,8 +134,19 @@ impl Ledger {
                 self.cluster,
                 self.incarnation
             ),
-            "a card becomes another node by baking and flashing it again, not by editing its files",
+            "a card becomes another node by baking a fresh image and flashing it, not by editing \
+             its files",
         ))
+    }
+
+    /// Whether the node was baked anew since: then all is looked at again.
+    #[must_use]
+    pub fn is_outdated_by(&self, config: &NodeConfig) -> bool {
+        self.is_of_node(config) && self.incarnation < config.node.incarnation
+    }
+
+    fn is_of_node(&self, config: &NodeConfig) -> bool {
+        self.cluster == config.cluster.id && self.node == config.node.name
     }
 
     /// Whether the last step is done.

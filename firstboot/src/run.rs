@@ -51,8 +51,15 @@ fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop>
         ),
     })?;
     let ledger = match found {
-        Some(ledger) => ledger,
-        None => {
+        Some(ledger) if !ledger.is_outdated_by(&config) => ledger,
+        older => {
+            if let Some(Ledger { incarnation, .. }) = older {
+                let new = config.node.incarnation;
+                report.milestone(&format!(
+                    "this card was incarnation {incarnation} of the node and was baked anew as \
+                     {new}: all is looked at again"
+                ));
+            }
             let ledger = Ledger::begin(&config, Moment::now(sys));
             ledger.save(sys).map_err(|condition| (Exit::TryAgain, condition))?;
             ledger

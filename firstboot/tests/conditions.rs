@@ -4,8 +4,9 @@ mod fake;
 
 use std::time::Duration;
 
-use fake::{Fake, Loss};
+use fake::{Fake, Led, Loss};
 use firstboot::exit::Exit;
+use firstboot::ledger::Ledger;
 use firstboot::machine::StepId;
 use firstboot::report::load_status;
 use firstboot::sys::Space;
@@ -210,14 +211,45 @@ fn a_damaged_or_newer_ledger_halts_as_broken() {
     }
 }
 
-#[test]
-fn another_nodes_configuration_on_a_finished_card_halts() {
+/// A finished board whose card then carries `CONFIG` with this change.
+fn rebaked(from: &str, to: &str) -> Fake {
     let fake = Fake::new();
     assert_eq!(fake.run(), Exit::Converged);
-    let other = fake::CONFIG.replace("\"incarnation\": 1", "\"incarnation\": 2");
-    fake.world.borrow_mut().disk.place(paths::NODE_CONFIG, other.as_bytes(), 0o644);
+    let other = fake::CONFIG.replace(from, to);
+    assert_ne!(other, fake::CONFIG);
+    fake.reboot(Loss::Nothing);
+    {
+        let disk = &mut fake.world.borrow_mut().disk;
+        disk.place(paths::NODE_CONFIG, other.as_bytes(), 0o644);
+        disk.place(paths::NODE_SECRETS, fake::SECRETS.as_bytes(), 0o600);
+    }
+    fake
+}
+
+#[test]
+fn another_nodes_configuration_on_a_finished_card_halts() {
+    for (from, to) in
+        [("2f4a1b0c9e77", "2f4a1b0c9e78"), ("\"name\": \"node1\"", "\"name\": \"node2\"")]
+    {
+        let fake = rebaked(from, to);
+        assert_eq!(fake.run(), Exit::ConfigWrong);
+        stopped_at(&fake, "identity", "set up as node1");
+    }
+}
+
+#[test]
+fn a_finished_card_that_was_baked_anew_begins_anew() {
+    let fake = rebaked("\"incarnation\": 1", "\"incarnation\": 2");
+    assert_eq!(fake.run(), Exit::Converged);
+    assert!(fake.said("was incarnation 1 of the node and was baked anew as 2"));
+    assert_eq!(fake.file(paths::NODE_SECRETS), None, "what was baked anew is erased again");
+    let ledger = Ledger::load(&fake).unwrap().unwrap();
+    assert!(ledger.incarnation == 2 && ledger.sealed());
+
+    let earlier = fake::CONFIG.as_bytes();
+    fake.world.borrow_mut().disk.place(paths::NODE_CONFIG, earlier, 0o644);
     assert_eq!(fake.run(), Exit::ConfigWrong);
-    stopped_at(&fake, "identity", "set up as node1");
+    stopped_at(&fake, "identity", "incarnation 2)");
 }
 
 #[test]
@@ -270,4 +302,32 @@ fn the_status_has_the_times_of_the_papers_table() {
     assert!((sum(false) - configuration).abs() < 0.1 && (sum(true) - installation).abs() < 0.1);
     let told = &fake.world.borrow().notified;
     assert_eq!(told.last().map(String::as_str), Some("STATUS=done: the node is Ready"));
+}
+
+#[test]
+fn the_led_shows_how_it_goes() {
+    let fake = Fake::with(|world| {
+        world.led = Some(Led::default());
+        world.network_at = None;
+    });
+    let shown =
+        |fake: &Fake| std::mem::take(&mut fake.world.borrow_mut().led.as_mut().unwrap().shown);
+    assert_eq!(fake.run(), Exit::TryAgain);
+    assert_eq!(
+        shown(&fake),
+        ["heartbeat", "timer", "1000/1000", "heartbeat", "timer", "1000/1000"]
+    );
+    fake.world.borrow_mut().network_at = Some(Duration::ZERO);
+    heals(&fake);
+    assert_eq!(shown(&fake).last().map(String::as_str), Some("mmc0"), "the image's own is back");
+    fake.reboot(Loss::Nothing);
+    assert_eq!(fake.run(), Exit::Converged);
+    assert_eq!(shown(&fake), [""; 0], "a finished board's is left alone");
+
+    let fake = Fake::with(|world| {
+        world.led = Some(Led::default());
+        world.memory_cgroup = false;
+    });
+    assert_eq!(fake.run(), Exit::ConfigWrong);
+    assert_eq!(shown(&fake).last().map(String::as_str), Some("100/100"));
 }

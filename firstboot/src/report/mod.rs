@@ -1,8 +1,10 @@
-//! What a person gets to see: journal and console, `status.json`, the log on the boot partition.
+//! What a person gets to see: journal and console, `status.json`, the log on the boot partition,
+//! the activity LED.
 //!
 //! Reporting never stops the work: a full disk is a condition of some step, not of its report.
 
 mod bootlog;
+mod led;
 mod status;
 
 use std::cell::RefCell;
@@ -18,6 +20,7 @@ use crate::machine::StepId;
 use crate::sys::{Priority, Sys};
 
 use bootlog::BootLog;
+use led::Led;
 pub use status::load as load_status;
 
 /// While waiting, `status.json` is not written more often than this, to spare the card.
@@ -51,6 +54,7 @@ struct Inner {
     /// Notes of this run.
     noted: Vec<String>,
     log: BootLog,
+    led: Led,
     status_at: Duration,
     log_at: Duration,
 }
@@ -65,6 +69,7 @@ impl<'a> Report<'a> {
             told: None,
             noted: Vec::new(),
             log: BootLog::anywhere(sys),
+            led: Led::default(),
             status_at: Duration::ZERO,
             log_at: Duration::ZERO,
         };
@@ -165,6 +170,7 @@ impl<'a> Report<'a> {
     fn enter(&self, state: State, step: StepId, condition: Option<&Condition>) {
         let inner = &mut *self.inner.borrow_mut();
         status::enter(&mut inner.status, self.sys, state, step, condition);
+        inner.led.show(self.sys, state);
     }
 
     /// Writes what changed; unless `now`, not too often.

@@ -134,6 +134,12 @@ impl Disk {
         }
     }
 
+    /// What is below `dir` was in memory.
+    pub fn forget(&mut self, dir: &Path) {
+        self.names.retain(|path, _| !path.starts_with(dir));
+        self.synced.retain(|path, _| !path.starts_with(dir));
+    }
+
     /// Every file and link with its content, for comparing two disks.
     pub fn content(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let content = |entry: &Entry| match entry {

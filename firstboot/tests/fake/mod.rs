@@ -27,6 +27,34 @@ pub const CONFIG: &str = include_str!("node.json");
 #[derive(Debug)]
 pub struct PowerCut;
 
+/// An LED whose trigger can be chosen.
+#[derive(Debug, Clone, Default)]
+pub struct Led {
+    trigger: Option<String>,
+    on: String,
+    /// What it was told to show, in order.
+    pub shown: Vec<String>,
+}
+
+impl Led {
+    fn write(&mut self, file: &str, text: &str) {
+        match file {
+            "trigger" => {
+                self.trigger = Some(text.to_owned());
+                self.shown.push(text.to_owned());
+            }
+            "delay_on" => text.clone_into(&mut self.on),
+            "delay_off" => self.shown.push(format!("{}/{text}", self.on)),
+            other => panic!("the LED has no {other}"),
+        }
+    }
+
+    fn triggers(&self) -> String {
+        let active = self.trigger.as_deref().unwrap_or("mmc0");
+        format!("none timer heartbeat mmc0\n").replace(active, &format!("[{active}]"))
+    }
+}
+
 /// The world around the disk.
 #[derive(Debug, Clone)]
 pub struct World {
@@ -44,6 +72,7 @@ pub struct World {
     /// Uptime from which the network is there; `None` if it never comes.
     pub network_at: Option<Duration>,
     pub arping_answers: bool,
+    pub led: Option<Led>,
     /// Uptime at which K3s was started in this boot.
     pub k3s_at: Option<Duration>,
     pub k3s_dies: bool,
@@ -94,6 +123,7 @@ impl Fake {
             card_sectors: 16 << 20,
             network_at: Some(Duration::from_secs(15)),
             arping_answers: false,
+            led: None,
             k3s_at: None,
             k3s_dies: false,
             locked_elsewhere: false,
@@ -128,12 +158,16 @@ impl Fake {
         self.cut_at.set(None);
         let world = &mut *self.world.borrow_mut();
         world.disk.cut(loss);
+        world.disk.forget(Path::new("/run"));
         world.boots += 1;
         world.uptime = Duration::from_secs(8);
         world.clock = Duration::from_secs(1_000_000);
         world.swap = false;
         let name = world.disk.read(Path::new("/etc/hostname")).unwrap_or_default();
         world.hostname = String::from_utf8_lossy(&name).trim().to_owned();
+        if let Some(led) = &mut world.led {
+            led.trigger = None;
+        }
         world.k3s_at = None;
         if world.disk.read_link(Path::new(WANTS)).is_ok() {
             world.k3s_at = Some(Duration::from_secs(7));
@@ -220,6 +254,7 @@ impl World {
             "/sys/dev/block/179:2/partition" => "2\n".into(),
             "/sys/dev/block/179:2/start" => "1064960\n".into(),
             "/sys/dev/block/179:2/../size" => format!("{}\n", self.card_sectors),
+            "/sys/class/leds/led0/trigger" => self.led.as_ref()?.triggers(),
             "/sys/class/net/eth0/carrier" => "1\n".into(),
             "/proc/net/route" => {
                 let head = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU W I\n";
@@ -316,6 +351,10 @@ impl Sys for Fake {
         let world = &mut *self.world.borrow_mut();
         if path == Path::new("/proc/sys/kernel/hostname") {
             world.hostname = String::from_utf8_lossy(bytes).trim().to_owned();
+            return Ok(());
+        }
+        if let (Ok(file), Some(led)) = (path.strip_prefix("/sys/class/leds/led0"), &mut world.led) {
+            led.write(file.to_str().unwrap(), std::str::from_utf8(bytes).unwrap());
             return Ok(());
         }
         world.disk.overwrite(path, bytes)
