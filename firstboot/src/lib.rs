@@ -12,6 +12,8 @@
 //! | [`report`] | journal, `status.json`, log on the boot partition |
 //! | [`ledger`] | which steps are done, across power cuts |
 //! | [`facts`] | readers of what the kernel and the system say |
+//! | [`kube`] | questions to a Kubernetes API server |
+//! | [`witness`] | promises about who founds, served to the other servers, and asking theirs |
 //! | [`finding`], [`exit`] | the words all of them use |
 //! | [`sys`] | the only way out: files, commands, clock, network; tests bring their own |
 
@@ -19,12 +21,14 @@ pub mod cli;
 pub mod exit;
 pub mod facts;
 pub mod finding;
+pub mod kube;
 pub mod ledger;
 pub mod machine;
 pub mod report;
 pub mod run;
 pub mod steps;
 pub mod sys;
+pub mod witness;
 
 /// The systemd unit that runs `firstboot` at every boot; `bake` places it and enables it.
 pub const UNIT: &str = include_str!("../units/bake-firstboot.service");
