@@ -1,5 +1,6 @@
 //! Readers of what the kernel and the system say. Pure: text in, facts out.
 
+pub mod arp;
 pub mod cgroup;
 pub mod hosts;
 pub mod k3s;
