@@ -100,6 +100,9 @@ pub trait Sys: std::fmt::Debug {
         requests.iter().map(|request| self.https(request)).collect()
     }
 
+    /// Whether somebody takes TCP connections at `place` (`host:port`); hangs up at once.
+    fn connect(&self, place: &str, timeout: Duration) -> io::Result<()>;
+
     /// Writes one line to the journal.
     fn say(&self, priority: Priority, line: &str);
     /// Tells systemd something (sd_notify(3)); does nothing where nobody listens.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -172,6 +173,17 @@ impl Sys for Real {
 
     fn https_all(&self, requests: &[HttpsRequest]) -> Vec<Result<HttpsReply, HttpsError>> {
         super::https::ask_all(requests)
+    }
+
+    fn connect(&self, place: &str, timeout: Duration) -> io::Result<()> {
+        let mut refused = io::Error::from(io::ErrorKind::HostUnreachable);
+        for address in place.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, timeout) {
+                Ok(_) => return Ok(()),
+                Err(e) => refused = e,
+            }
+        }
+        Err(refused)
     }
 
     fn say(&self, priority: Priority, line: &str) {

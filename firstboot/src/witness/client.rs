@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use bootstrap::{Envelope, Name, Reply};
+use bootstrap::{Envelope, Name, Reply, View};
 use nodeconf::{NodeConfig, paths};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::finding::Condition;
 use crate::sys::{HttpsError, HttpsReply, HttpsRequest, Identity, Method, Sys};
@@ -89,6 +90,15 @@ impl Witnesses {
         self
     }
 
+    /// What the witness of `server` knows; it learns nothing by being asked.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn view(&self, sys: &dyn Sys, server: &str) -> Result<View, Silence> {
+        let server = self.servers.iter().find(|s| s.name == server).ok_or(Silence::Undeclared)?;
+        understand(sys.https(&self.exchange(server, Method::Get, "/v1/state", Vec::new())))
+    }
+
     /// Carries one request to its witness.
     ///
     /// # Errors
@@ -121,21 +131,26 @@ impl Witnesses {
 
     fn request(&self, envelope: &Envelope) -> Option<HttpsRequest> {
         let server = self.servers.iter().find(|server| *server.name == *envelope.to)?;
-        Some(HttpsRequest {
-            method: Method::Post,
+        let body = serde_json::to_vec(&envelope.request).expect("requests are plain data");
+        Some(self.exchange(server, Method::Post, envelope.request.path(), body))
+    }
+
+    fn exchange(&self, server: &Server, method: Method, path: &str, body: Vec<u8>) -> HttpsRequest {
+        HttpsRequest {
+            method,
             address: server.address,
             name: server.certificate.clone(),
-            path: envelope.request.path().to_owned(),
-            body: serde_json::to_vec(&envelope.request).expect("requests are plain data"),
+            path: path.to_owned(),
+            body,
             ca: self.ca.clone(),
             client: Some(self.identity.clone()),
             connect: CONNECT,
             timeout: EXCHANGE,
-        })
+        }
     }
 }
 
-fn understand(reply: Result<HttpsReply, HttpsError>) -> Result<Reply, Silence> {
+fn understand<T: DeserializeOwned>(reply: Result<HttpsReply, HttpsError>) -> Result<T, Silence> {
     #[derive(Deserialize)]
     struct Complaint {
         error: String,
