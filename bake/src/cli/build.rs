@@ -84,13 +84,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     if args.dry_run {
         let known = SecretsFile::peek(&path, profile.cluster())?;
         let secrets = known
-            .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.nodes()));
+            .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.members()));
         let plan = plan(&profile, &node, &secrets, args)?;
         let prepared = build::prepare(request(plan), &fetcher, None, &session.ui)?;
         return print(&prepared, session);
     }
     emit::preflight(&out)?;
-    let mut secrets = SecretsFile::open(&path, profile.cluster(), &profile.nodes())?;
+    let mut secrets = SecretsFile::open(&path, profile.cluster(), &profile.members())?;
     if secrets.created() {
         let message = format!(
             "the secrets of cluster {} are new, in {}: keep that file, every node needs it",

@@ -124,7 +124,7 @@ fn unreadable(opened: &Opened) -> Vec<Verdict> {
 fn as_planned(root: &Root, config: &NodeConfig, expected: &Expected) -> Result<Verdict> {
     let Expected { source, profile, node, secrets } = expected;
     let known = secrets.is_some();
-    let placeholder = || ClusterSecrets::placeholder(profile.cluster(), &profile.nodes());
+    let placeholder = || ClusterSecrets::placeholder(profile.cluster(), &profile.members());
     let secrets = secrets.clone().unwrap_or_else(placeholder);
     let system = &config.system;
     let mut planned = profile.plan(node, &secrets)?.config(&BaseFacts {

@@ -66,6 +66,9 @@ pub fn plan(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> Option<
 fn server_keys(config: &mut K3sConfig, profile: &Checked) {
     config.set("token-file", paths::K3S_TOKEN);
     config.set("agent-token-file", paths::K3S_AGENT_TOKEN);
+    if own_database(profile) {
+        config.set("datastore-cafile", paths::DATABASE_CA);
+    }
     config.extend("tls-san", tls_names(profile).iter().map(String::as_str));
     if profile.load_balancer != LoadBalancer::Servicelb {
         config.extend("disable", ["servicelb"]);
@@ -139,22 +142,34 @@ fn datastore_endpoint(profile: &Checked, secrets: &ClusterSecrets) -> Option<Sec
     let host = profile.datastore.as_ref()?.hosts.first()?;
     let (database, user) = DATABASE;
     let password = secrets.database_password.expose();
-    Some(Secret::new(format!("postgres://{user}:{password}@{host}/{database}?sslmode=require")))
+    Some(Secret::new(format!("postgres://{user}:{password}@{host}/{database}?sslmode=verify-full")))
 }
 
+/// Whoever joins brings a token that names the CA it expects. For servers the agent token is the
+/// password itself: they compare it as it stands (k3s `pkg/daemons/control/deps`, `getNodePass`).
 fn secret_files(
     server: bool,
     node: &Node,
     secrets: &ClusterSecrets,
 ) -> BTreeMap<&'static str, Secret> {
-    let mut files = BTreeMap::from([(paths::K3S_AGENT_TOKEN, secrets.agent_token.clone())]);
+    let mut files = BTreeMap::new();
     if server {
-        files.insert(paths::K3S_TOKEN, secrets.server_token.clone());
+        let token = secrets.pki.pinned_token("server", &secrets.server_token);
+        files.insert(paths::K3S_TOKEN, token);
+        files.insert(paths::K3S_AGENT_TOKEN, secrets.agent_token.clone());
+    } else {
+        let token = secrets.pki.pinned_token("node", &secrets.agent_token);
+        files.insert(paths::K3S_AGENT_TOKEN, token);
     }
     if let Some(record) = secrets.nodes.get(&node.name) {
         files.insert(paths::K3S_NODE_PASSWORD, record.password.clone());
     }
     files
+}
+
+/// Whether a node of the cluster runs its database.
+pub fn own_database(profile: &Checked) -> bool {
+    profile.datastore.as_ref().is_some_and(|datastore| datastore.node.is_some())
 }
 
 /// Whether keepalived on the servers moves the shared address.

@@ -16,6 +16,7 @@ mod find;
 mod host;
 mod k3s;
 mod path;
+mod placement;
 mod plan;
 mod raw;
 mod redact;
@@ -38,10 +39,14 @@ pub use find::{SHIPPED, Search, Source};
 pub use k3s::K3sConfig;
 pub use plan::{
     BaseFacts, FileContent, FilePlan, HostFile, ImageSource, IptablesWish, K3sPlan, LoadBalancer,
-    NetworkPlan, NodePlan, RootSize, SystemPlan, UserPlan, VrrpPlan, WifiPlan,
+    NetworkPlan, NodePlan, PkiDirectory, PkiFile, PkiPlan, RootSize, SystemPlan, UserPlan,
+    VrrpPlan, WifiPlan,
 };
 pub use schema::schema;
-pub use secrets::{ClusterSecrets, NodeRecord, SecretsFile};
+pub use secrets::{
+    Authorities, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Pki,
+    SecretsFile,
+};
 
 /// Version of the profile format that this build reads.
 pub const VERSION: i64 = 1;
@@ -117,6 +122,17 @@ impl Profile {
     #[must_use]
     pub fn nodes(&self) -> Vec<&str> {
         self.checked.nodes.iter().map(|node| node.name.as_str()).collect()
+    }
+
+    /// Its nodes, as far as the cluster's secrets depend on them.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        let member = |node: &check::Node| Member {
+            name: node.name.clone(),
+            role: resolve::role(node.role),
+            address: node.address,
+        };
+        self.checked.nodes.iter().map(member).collect()
     }
 
     /// Where the cluster's secrets are kept: `explicit`, else beside the profile, else in the

@@ -39,6 +39,8 @@ pub struct NodePlan {
     pub manifests: Vec<HostFile>,
     /// Files of the user's, in the profile's order.
     pub files: Vec<FilePlan>,
+    /// Its keys and certificates.
+    pub pki: PkiPlan,
     /// What [`nodeconf::paths::NODE_SECRETS`] will hold.
     pub secrets: NodeSecrets,
     /// Newest modification time of the host files that go into the image, seconds since 1970 UTC;
@@ -106,6 +108,37 @@ pub enum IptablesWish {
     Auto,
     /// K3s's own.
     Bundled,
+}
+
+/// A node's keys and certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PkiPlan {
+    /// Time of the files, seconds since 1970-01-01 UTC: equal on all nodes of the cluster.
+    pub time: u64,
+    /// Directories whose mode matters, outer before inner.
+    pub directories: Vec<PkiDirectory>,
+    /// The files, ascending by path.
+    pub files: Vec<PkiFile>,
+}
+
+/// A directory of keys or certificates, owner root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PkiDirectory {
+    /// Absolute path on the device.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u16,
+}
+
+/// A key, mode 0600, or a certificate, mode 0644; PEM, owner root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PkiFile {
+    /// Absolute path on the device.
+    pub path: String,
+    /// Its content.
+    pub text: Secret,
+    /// Whether it is a key.
+    pub private: bool,
 }
 
 /// A node's operating system.

@@ -7,6 +7,7 @@ use nodeconf::{Address, DatabaseSecret, NodeSecrets, StaticAddress};
 use super::Profile;
 use super::arguments::{self, DATABASE};
 use super::check::{Checked, Node};
+use super::placement;
 use super::plan::{
     ImageSource, IptablesWish, NetworkPlan, NodePlan, SystemPlan, UserPlan, VrrpPlan, WifiPlan,
 };
@@ -52,6 +53,7 @@ pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePl
         load_balancer: checked.load_balancer.clone(),
         manifests: if server { profile.manifests.clone() } else { Vec::new() },
         files: profile.files.clone(),
+        pki: placement::plan(checked, node, secrets),
         secrets: node_secrets(checked, node, secrets),
         newest_input: profile.newest_input,
     }
@@ -90,7 +92,8 @@ fn servers(profile: &Checked) -> impl Iterator<Item = &Node> {
     profile.nodes.iter().filter(|node| node.role == Role::Server)
 }
 
-fn role(role: Role) -> nodeconf::Role {
+/// As nodes know it.
+pub fn role(role: Role) -> nodeconf::Role {
     match role {
         Role::Server => nodeconf::Role::Server,
         Role::Agent => nodeconf::Role::Agent,
@@ -176,7 +179,7 @@ fn vrrp(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> Option<Vrrp
 
 fn node_secrets(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> NodeSecrets {
     let server = node.role == Role::Server;
-    let own_database = profile.datastore.as_ref().is_some_and(|d| d.node.is_some());
+    let own_database = arguments::own_database(profile);
     let (name, user) = DATABASE;
     NodeSecrets {
         version: nodeconf::VERSION,

@@ -31,6 +31,8 @@ pub enum Topic {
     K3s,
     /// The servers' shared address.
     Vip,
+    /// Keys and certificates.
+    Pki,
     /// Ports.
     Firewall,
     /// The device binary and what it reads.
@@ -53,6 +55,7 @@ impl fmt::Display for Topic {
             Self::Time => "time",
             Self::K3s => "K3s",
             Self::Vip => "shared address",
+            Self::Pki => "keys and certificates",
             Self::Firewall => "firewall",
             Self::Firstboot => "firstboot",
             Self::Files => "files of the profile",

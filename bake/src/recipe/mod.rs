@@ -18,6 +18,7 @@ mod iptables;
 mod k3s;
 mod kernel;
 mod network;
+mod pki;
 mod steps;
 mod swap;
 mod time;
@@ -126,6 +127,7 @@ pub fn recipe(
         k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
     }
     vip::edits(plan, &mut steps);
+    pki::edits(&plan.pki, &mut steps);
     firewall::edits(traits, plan, &mut steps);
     let config = plan.config(&BaseFacts {
         boot_mount: traits.boot_mount.clone(),

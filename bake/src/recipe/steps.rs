@@ -55,6 +55,11 @@ impl Steps {
         self.push(Action::Write { path, source, access: Access::root(0o600), secret: true });
     }
 
+    /// Gives a file that was written a time of its own, seconds since 1970-01-01 UTC.
+    pub(super) fn stamp(&mut self, path: impl Into<String>, access: Access, seconds: i64) {
+        self.push(Action::Stamp { path: path.into(), access, seconds });
+    }
+
     pub(super) fn link(&mut self, path: impl Into<String>, target: impl Into<String>) {
         self.push(Action::Link { path: path.into(), target: target.into() });
     }

@@ -23,7 +23,7 @@ fn read(dir: &Path) -> bake::error::Result<Profile> {
 }
 
 fn plan(profile: &Profile, node: &str) -> NodePlan {
-    let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.nodes());
+    let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.members());
     profile.plan(node, &secrets).unwrap()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let (_, profile) = args.which.read(session)?;
     let path = profile.secrets_path(args.secrets.as_deref());
     let secrets = SecretsFile::peek(&path, profile.cluster())?
-        .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.nodes()));
+        .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.members()));
     let nodes = match &args.node {
         Some(name) => vec![profile.select(Some(name), None)?],
         None => profile.nodes(),

@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::NamedTempFile;
 
-use super::{ClusterSecrets, VERSION};
+use super::{ClusterSecrets, Member, VERSION, first};
 use crate::error::{Error, Fault, IoContext, Position, Result};
 
 /// A cluster's secrets and their file.
@@ -18,25 +19,28 @@ pub struct SecretsFile {
 }
 
 impl SecretsFile {
-    /// Reads the secrets, or makes them on first use; nodes new to the profile get theirs.
+    /// Reads the secrets, or makes them on first use; nodes new to the profile get theirs, and
+    /// secrets of an older version what they lack.
     ///
     /// # Errors
     /// [`Error::Refused`] where others can read the file or it belongs to another cluster,
     /// [`Error::Invalid`] where it is damaged, [`Error::Io`].
-    pub fn open(path: &Path, cluster: &str, nodes: &[&str]) -> Result<Self> {
+    pub fn open(path: &Path, cluster: &str, members: &[Member]) -> Result<Self> {
         let _lock = lock(path)?;
+        let now = now();
         let (mut secrets, created) = match Self::read(path)? {
             Some(secrets) => (secrets, false),
-            None => (ClusterSecrets::generate(cluster, nodes)?, true),
+            None => (ClusterSecrets::generate(cluster, members, now)?, true),
         };
         check_owner(path, &secrets, cluster)?;
-        if secrets.add_nodes(nodes)? || created {
+        if secrets.complete(members, now)? || created {
             write(path, &secrets)?;
         }
         Ok(Self { path: path.to_owned(), secrets, created })
     }
 
     /// Reads the secrets without making or changing anything; `None` where there are none yet.
+    /// What secrets of an older version lack is then a placeholder.
     ///
     /// # Errors
     /// As [`SecretsFile::open`].
@@ -105,18 +109,27 @@ fn parse(path: &Path, text: &[u8]) -> Result<ClusterSecrets> {
     struct Versioned {
         version: u64,
     }
-    if let Ok(Versioned { version }) = serde_json::from_slice(text)
-        && version != u64::from(VERSION)
-    {
-        let message = format!("version {version} is not supported, this bake reads {VERSION}");
-        return Err(invalid(None, &message));
-    }
+    let version = serde_json::from_slice(text).map_or(u64::from(VERSION), |v: Versioned| v.version);
+    let read = match version {
+        1 => serde_json::from_slice(text).map(|first: first::ClusterSecrets| first.into()),
+        v if v == u64::from(VERSION) => serde_json::from_slice(text),
+        _ => {
+            let message =
+                format!("version {version} is not supported, this bake reads up to {VERSION}");
+            return Err(invalid(None, &message));
+        }
+    };
     // serde's message quotes the value it met, which may be a secret.
-    serde_json::from_slice(text).map_err(|e| {
+    read.map_err(|e| {
         let at = Position { line: e.line().max(1), column: e.column().max(1) };
         invalid(Some(at), "damaged: not what a cluster's secrets look like from here on")
             .hint("restore it from a backup; without it no node can join its cluster again")
     })
+}
+
+/// Seconds since 1970-01-01 UTC. Only what is kept in the file may depend on it.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn check_owner(path: &Path, secrets: &ClusterSecrets, cluster: &str) -> Result<()> {
@@ -189,95 +202,5 @@ fn lock(_: &Path) -> Result<Option<File>> {
 }
 
 #[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-    use crate::error::Exit;
-
-    fn place() -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("edge.secrets.json");
-        (dir, path)
-    }
-
-    #[test]
-    fn made_once_and_read_ever_after() {
-        let (dir, path) = place();
-        assert_eq!(SecretsFile::peek(&path, "edge").unwrap(), None);
-        let first = SecretsFile::open(&path, "edge", &["node1"]).unwrap();
-        assert!(first.created());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let again = SecretsFile::open(&path, "edge", &["node1", "node2"]).unwrap();
-        assert!(!again.created());
-        assert_eq!(again.secrets().nodes["node1"], first.secrets().nodes["node1"]);
-        assert_eq!(again.secrets().server_token, first.secrets().server_token);
-        let read = SecretsFile::peek(&path, "edge").unwrap().unwrap();
-        assert!(read.nodes.contains_key("node2"));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no litter");
-    }
-
-    #[test]
-    fn many_first_uses_at_once_agree() {
-        let (_dir, path) = place();
-        let opened: Vec<ClusterSecrets> = std::thread::scope(|scope| {
-            let open = || SecretsFile::open(&path, "edge", &["n"]).unwrap().secrets().clone();
-            let runs: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
-            runs.into_iter().map(|run| run.join().unwrap()).collect()
-        });
-        assert!(opened.iter().all(|s| *s == opened[0]));
-    }
-
-    #[test]
-    fn claims_are_kept() {
-        let (_dir, path) = place();
-        let mut one = SecretsFile::open(&path, "edge", &["n", "m"]).unwrap();
-        let mut two = SecretsFile::open(&path, "edge", &["n", "m"]).unwrap();
-        assert_eq!(one.claim("n", "a", false).unwrap(), 1);
-        assert_eq!(two.claim("m", "x", true).unwrap(), 2);
-        assert_eq!(two.claim("n", "a", false).unwrap(), 1);
-        assert_eq!(one.claim("n", "b", false).unwrap(), 2);
-        let read = SecretsFile::peek(&path, "edge").unwrap().unwrap();
-        assert_eq!(read.nodes["m"].incarnation, 2);
-        assert_eq!(read.nodes["n"].inputs.as_deref(), Some("b"));
-    }
-
-    #[test]
-    fn readable_by_others_is_refused_with_the_remedy() {
-        let (_dir, path) = place();
-        SecretsFile::open(&path, "edge", &[]).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let error = SecretsFile::open(&path, "edge", &[]).unwrap_err();
-        assert_eq!(error.exit(), Exit::Refused);
-        assert!(error.hints()[0].starts_with("chmod 600 "));
-    }
-
-    #[test]
-    fn another_cluster_is_refused() {
-        let (_dir, path) = place();
-        SecretsFile::open(&path, "edge", &[]).unwrap();
-        let error = SecretsFile::open(&path, "other", &[]).unwrap_err();
-        assert_eq!(error.exit(), Exit::Refused);
-    }
-
-    #[test]
-    fn damage_is_located_and_never_quoted() {
-        let (_dir, path) = place();
-        let file = SecretsFile::open(&path, "edge", &[]).unwrap();
-        let token = file.secrets().server_token.expose().to_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        let broken = text.replace("\"version\": 1", &format!("\"version\": 1, \"x\": \"{token}\""));
-        for (text, what) in
-            [(broken.as_str(), "damaged"), (&text[..60], "damaged"), ("", "damaged")]
-        {
-            fs::write(&path, text).unwrap();
-            let error = SecretsFile::open(&path, "edge", &[]).unwrap_err();
-            let shown = format!("{error:?}");
-            assert!(shown.contains(what) && !shown.contains(&token), "{shown}");
-            assert_eq!(fs::read_to_string(&path).unwrap(), text, "left as it was");
-        }
-        fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
-        let shown = format!("{:?}", SecretsFile::open(&path, "edge", &[]).unwrap_err());
-        assert!(shown.contains("version 9 is not supported"), "{shown}");
-    }
-}
+#[path = "file_tests.rs"]
+mod tests;

@@ -4,17 +4,36 @@
 //! image and this file.
 
 mod file;
+mod first;
+mod pki;
 mod random;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use nodeconf::Secret;
+use nodeconf::{Role, Secret};
 use serde::{Deserialize, Serialize};
 
-pub use file::SecretsFile;
+use crate::error::Result;
+use crate::pki::Identity;
 
-/// Version of the file that this build writes.
-pub const VERSION: u32 = 1;
+pub use file::SecretsFile;
+pub use pki::{Authorities, DatabaseIdentity, K3sAuthority, Pki};
+
+/// Version of the file that this build writes. Version 1, which had no certificates, is read and
+/// completed.
+pub const VERSION: u32 = 2;
+
+/// A node, as far as its secrets depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub role: Role,
+    /// Its fixed address.
+    pub address: Option<Ipv4Addr>,
+}
 
 /// Content of a cluster's secrets file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +45,9 @@ pub struct ClusterSecrets {
     pub cluster: String,
     /// UUID of the cluster.
     pub id: String,
+    /// When they were made, seconds since 1970-01-01 UTC. The time of the files made from them,
+    /// which K3s compares between servers.
+    pub created: u64,
     /// Lets servers join.
     pub server_token: Secret,
     /// Lets agents join.
@@ -34,7 +56,10 @@ pub struct ClusterSecrets {
     pub vrrp_password: Secret,
     /// Of the role that owns K3s's database.
     pub database_password: Secret,
-    /// What belongs to single nodes, by name.
+    /// Keys and certificates.
+    pub pki: Pki,
+    /// What belongs to single nodes, by name. A node that left the profile keeps its record: a
+    /// later card of its name must be known as another one.
     pub nodes: BTreeMap<String, NodeRecord>,
 }
 
@@ -49,6 +74,10 @@ pub struct NodeRecord {
     pub incarnation: u32,
     /// Digest of the inputs of its newest image; `None` before the first.
     pub inputs: Option<String>,
+    /// Whether its witness may ask others for their vote.
+    pub votes: bool,
+    /// Of its witness; serves only, unless it votes.
+    pub witness: Identity,
 }
 
 impl ClusterSecrets {
@@ -56,50 +85,87 @@ impl ClusterSecrets {
     ///
     /// # Errors
     /// [`crate::error::Error::Io`] where the system has none.
-    pub fn generate(cluster: &str, nodes: &[&str]) -> crate::error::Result<Self> {
+    pub fn generate(cluster: &str, members: &[Member], created: u64) -> Result<Self> {
         let mut secrets = Self {
             version: VERSION,
             cluster: cluster.to_owned(),
             id: random::uuid()?,
+            created,
             server_token: Secret::new(random::hex::<24>()?),
             agent_token: Secret::new(random::hex::<24>()?),
             vrrp_password: Secret::new(random::letters::<8>()?),
             database_password: Secret::new(random::hex::<24>()?),
+            pki: Pki::generate(cluster, created)?,
             nodes: BTreeMap::new(),
         };
-        secrets.add_nodes(nodes)?;
+        secrets.complete(members, created)?;
         Ok(secrets)
     }
 
     /// Placeholders for looking at a plan before there are secrets. Fit for nothing else.
     #[must_use]
-    pub fn placeholder(cluster: &str, nodes: &[&str]) -> Self {
-        let none = || Secret::new("not-yet-made");
-        let record = || NodeRecord { password: none(), incarnation: 1, inputs: None };
+    pub fn placeholder(cluster: &str, members: &[Member]) -> Self {
+        let none = || Secret::new(pki::PLACEHOLDER);
+        let record = |member: &Member| NodeRecord {
+            password: none(),
+            incarnation: 1,
+            inputs: None,
+            votes: member.role == Role::Server,
+            witness: pki::placeholder(),
+        };
         Self {
             version: VERSION,
             cluster: cluster.to_owned(),
             id: "00000000-0000-4000-8000-000000000000".into(),
+            created: 0,
             server_token: none(),
             agent_token: none(),
             vrrp_password: none(),
             database_password: none(),
-            nodes: nodes.iter().map(|name| ((*name).to_owned(), record())).collect(),
+            pki: Pki::placeholder(),
+            nodes: members.iter().map(|m| (m.name.clone(), record(m))).collect(),
         }
     }
 
-    /// Makes records for nodes that have none. Returns whether there were any.
-    fn add_nodes(&mut self, nodes: &[&str]) -> crate::error::Result<bool> {
-        let mut added = false;
-        for name in nodes {
-            if !self.nodes.contains_key(*name) {
+    /// Makes what is missing: all certificates in secrets of version 1, the record of a node that
+    /// is new, another certificate for one whose role or address changed. Returns whether
+    /// anything was.
+    fn complete(&mut self, members: &[Member], now: u64) -> Result<bool> {
+        let mut changed = false;
+        if self.version < VERSION {
+            self.created = now;
+            self.pki = Pki::generate(&self.cluster, now)?;
+            for (name, record) in &mut self.nodes {
+                record.witness = self.pki.witness(name, &self.id, record.votes)?;
+            }
+            self.version = VERSION;
+            changed = true;
+        }
+        for member in members {
+            changed |= self.complete_node(member)?;
+        }
+        let database = members.iter().find(|m| m.role == Role::Database);
+        if let Some(address) = database.and_then(|m| m.address) {
+            changed |= self.pki.certify_database(address)?;
+        }
+        Ok(changed)
+    }
+
+    fn complete_node(&mut self, member: &Member) -> Result<bool> {
+        let votes = member.role == Role::Server;
+        if self.nodes.get(&member.name).is_some_and(|record| record.votes == votes) {
+            return Ok(false);
+        }
+        let witness = self.pki.witness(&member.name, &self.id, votes)?;
+        match self.nodes.get_mut(&member.name) {
+            Some(record) => (record.votes, record.witness) = (votes, witness),
+            None => {
                 let password = Secret::new(random::hex::<16>()?);
-                let record = NodeRecord { password, incarnation: 1, inputs: None };
-                self.nodes.insert((*name).to_owned(), record);
-                added = true;
+                let record = NodeRecord { password, incarnation: 1, inputs: None, votes, witness };
+                self.nodes.insert(member.name.clone(), record);
             }
         }
-        Ok(added)
+        Ok(true)
     }
 
     /// The incarnation of an image of `node` made from inputs with digest `inputs`: unchanged
@@ -121,37 +187,4 @@ impl ClusterSecrets {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn incarnations_rise_when_the_image_changes() {
-        let mut secrets = ClusterSecrets::generate("edge", &["node1"]).unwrap();
-        assert_eq!(secrets.claim("node1", "a", false), Some((1, true)));
-        assert_eq!(secrets.claim("node1", "a", false), Some((1, false)));
-        assert_eq!(secrets.claim("node1", "b", false), Some((2, true)));
-        assert_eq!(secrets.claim("node1", "b", true), Some((3, true)));
-        assert_eq!(secrets.claim("node1", "b", false), Some((3, false)));
-        assert_eq!(secrets.claim("nobody", "b", false), None);
-    }
-
-    #[test]
-    fn replacing_before_the_first_bake_raises_too() {
-        let mut secrets = ClusterSecrets::generate("edge", &["node1"]).unwrap();
-        assert_eq!(secrets.claim("node1", "a", true), Some((2, true)));
-    }
-
-    #[test]
-    fn secrets_differ_and_have_their_shapes() {
-        let one = ClusterSecrets::generate("edge", &["node1", "node2"]).unwrap();
-        let two = ClusterSecrets::generate("edge", &["node1"]).unwrap();
-        assert_ne!(one.id, two.id);
-        assert_ne!(one.server_token, two.server_token);
-        assert_ne!(one.server_token, one.agent_token);
-        assert_ne!(one.nodes["node1"].password, one.nodes["node2"].password);
-        assert_eq!(one.vrrp_password.expose().len(), 8);
-        assert_eq!(one.server_token.expose().len(), 48);
-        assert_eq!((one.id.len(), &one.id[14..15]), (36, "4"));
-        assert!(matches!(&one.id[19..20], "8" | "9" | "a" | "b"));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ mod fixtures;
 mod golden;
 mod hostile;
 mod plans;
+mod secrets;
 mod vip;
 
 use std::collections::BTreeMap;

@@ -53,10 +53,14 @@ nodes:
 ";
 
 pub(super) fn plan(yaml: &str, node: &str, sets: &[&str]) -> NodePlan {
+    let profile = profile(yaml, sets);
+    let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.members());
+    profile.plan(node, &secrets).unwrap()
+}
+
+pub(super) fn profile(yaml: &str, sets: &[&str]) -> Profile {
     let source =
         Source { name: "test".into(), file: Some(PathBuf::from("test.yaml")), text: yaml.into() };
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    let profile = Profile::read(&source, &sets).unwrap_or_else(|e| panic!("{e}: {e:?}"));
-    let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.nodes());
-    profile.plan(node, &secrets).unwrap()
+    Profile::read(&source, &sets).unwrap_or_else(|e| panic!("{e}: {e:?}"))
 }
