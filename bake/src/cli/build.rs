@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::Session;
+use super::{Session, cluster};
 use crate::emit::{self, Spec};
-use crate::error::{Error, Fault, Result};
-use crate::event::{Event, Sink};
+use crate::error::{Error, Result};
 use crate::job::build::{self, Prepared, Report, Request};
 use crate::profile::{ClusterSecrets, ImageSource, NodePlan, Profile, Search, SecretsFile};
 use crate::units::human;
@@ -68,7 +67,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let out = output(args)?;
     let source = Search::usual().find(reference)?;
     let profile = Profile::read(&source, &args.set)?;
-    profile.warnings().iter().for_each(|fault| warn(session, fault));
+    profile.warnings().iter().for_each(|fault| cluster::warn(session, fault));
     let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
     let path = profile.secrets_path(args.secrets.as_deref());
     let request = |plan| Request {
@@ -90,15 +89,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return print(&prepared, session);
     }
     emit::preflight(&out)?;
-    let mut secrets = SecretsFile::open(&path, profile.cluster(), &profile.members())?;
-    if secrets.created() {
-        let message = format!(
-            "the secrets of cluster {} are new, in {}: keep that file, every node needs it",
-            profile.cluster(),
-            path.display()
-        );
-        session.ui.emit(Event::Warning { message });
-    }
+    let mut secrets = cluster::open_secrets(&profile, &path, session)?;
     let plan = plan(&profile, &node, secrets.secrets(), args)?;
     let prepared = build::prepare(request(plan), &fetcher, Some(&mut secrets), &session.ui)?;
     let report = prepared.bake(&session.ui, &session.cancel)?;
@@ -143,14 +134,6 @@ fn image(text: &str) -> Result<ImageSource> {
     let path = Path::new(text);
     let is_file = path.exists() || text.contains(std::path::is_separator);
     Ok(if is_file { ImageSource::File(path.to_owned()) } else { ImageSource::Id(text.to_owned()) })
-}
-
-fn warn(session: &Session, fault: &Fault) {
-    let message = match &fault.help {
-        Some(help) => format!("{}: {} ({help})", fault.key, fault.message),
-        None => format!("{}: {}", fault.key, fault.message),
-    };
-    session.ui.emit(Event::Warning { message });
 }
 
 /// The recipe, one topic after the other.

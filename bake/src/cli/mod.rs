@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cache;
 pub mod cat;
+pub mod cluster;
 pub mod completions;
 pub mod cp;
 pub mod diff;
@@ -10,6 +11,7 @@ pub mod edit;
 pub mod image_path;
 pub mod images;
 pub mod inspect;
+pub mod kubeconfig;
 pub mod ls;
 pub mod man;
 pub mod profile;
@@ -118,6 +120,8 @@ enum Verb {
     Diff(diff::Args),
     /// Check that an image is sound, as it was baked, and the node that is meant
     Verify(verify::Args),
+    /// Write a kubeconfig for a cluster, even before any of its boards has booted
+    Kubeconfig(kubeconfig::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -167,6 +171,7 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Edit(args)) => edit::run(args, session),
         Some(Verb::Diff(args)) => diff::run(args, session),
         Some(Verb::Verify(args)) => verify::run(args, session),
+        Some(Verb::Kubeconfig(args)) => kubeconfig::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod clock;
+pub mod cluster;
 pub mod diff;
 pub mod edit;
 pub mod extract;

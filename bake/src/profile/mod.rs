@@ -44,7 +44,7 @@ pub use plan::{
 };
 pub use schema::schema;
 pub use secrets::{
-    Authorities, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Pki,
+    Authorities, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Origin, Pki,
     SecretsFile,
 };
 
@@ -133,6 +133,12 @@ impl Profile {
             address: node.address,
         };
         self.checked.nodes.iter().map(member).collect()
+    }
+
+    /// The cluster as every one of its nodes knows it.
+    #[must_use]
+    pub fn cluster_config(&self, secrets: &ClusterSecrets) -> nodeconf::Cluster {
+        resolve::cluster(&self.checked, secrets)
     }
 
     /// Where the cluster's secrets are kept: `explicit`, else beside the profile, else in the

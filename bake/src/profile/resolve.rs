@@ -59,7 +59,8 @@ pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePl
     }
 }
 
-fn cluster(profile: &Checked, secrets: &ClusterSecrets) -> nodeconf::Cluster {
+/// As nodes know it.
+pub fn cluster(profile: &Checked, secrets: &ClusterSecrets) -> nodeconf::Cluster {
     let raw = &profile.raw.cluster;
     nodeconf::Cluster {
         name: raw.name.clone(),

@@ -1,21 +1,31 @@
 //! Where a cluster's secrets are kept: one file, mode 0600, replaced whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tempfile::NamedTempFile;
-
 use super::{ClusterSecrets, Member, VERSION, first};
 use crate::error::{Error, Fault, IoContext, Position, Result};
+use crate::io::private::{self, Existing, folder};
 
 /// A cluster's secrets and their file.
 #[derive(Debug)]
 pub struct SecretsFile {
     path: PathBuf,
     secrets: ClusterSecrets,
-    created: bool,
+    origin: Origin,
+}
+
+/// How the secrets came to be what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// They were there.
+    Read,
+    /// They were there without certificates, and got them now.
+    Completed,
+    /// They were made now.
+    Created,
 }
 
 impl SecretsFile {
@@ -28,15 +38,16 @@ impl SecretsFile {
     pub fn open(path: &Path, cluster: &str, members: &[Member]) -> Result<Self> {
         let _lock = lock(path)?;
         let now = now();
-        let (mut secrets, created) = match Self::read(path)? {
-            Some(secrets) => (secrets, false),
-            None => (ClusterSecrets::generate(cluster, members, now)?, true),
+        let (mut secrets, origin) = match Self::read(path)? {
+            Some(secrets) if secrets.version < VERSION => (secrets, Origin::Completed),
+            Some(secrets) => (secrets, Origin::Read),
+            None => (ClusterSecrets::generate(cluster, members, now)?, Origin::Created),
         };
         check_owner(path, &secrets, cluster)?;
-        if secrets.complete(members, now)? || created {
+        if secrets.complete(members, now)? || origin == Origin::Created {
             write(path, &secrets)?;
         }
-        Ok(Self { path: path.to_owned(), secrets, created })
+        Ok(Self { path: path.to_owned(), secrets, origin })
     }
 
     /// Reads the secrets without making or changing anything; `None` where there are none yet.
@@ -64,10 +75,10 @@ impl SecretsFile {
         &self.path
     }
 
-    /// Whether this run made the file.
+    /// What this run did to the file.
     #[must_use]
-    pub fn created(&self) -> bool {
-        self.created
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Records that an image of `node` is made from inputs with digest `inputs` and returns its
@@ -158,31 +169,11 @@ fn check_mode(_: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Replaces the file: temporary file (mode 0600 from its first byte), sync, rename, sync.
 fn write(path: &Path, secrets: &ClusterSecrets) -> Result<()> {
-    let folder = folder(path);
     let mut text =
         serde_json::to_vec_pretty(secrets).map_err(io::Error::from).at("writing", path)?;
     text.push(b'\n');
-    let mut file = NamedTempFile::new_in(folder).at("creating a file beside", path)?;
-    file.write_all(&text).at("writing", path)?;
-    file.as_file().sync_all().at("syncing", path)?;
-    file.persist(path).map_err(|e| e.error).at("replacing", path)?;
-    sync_folder(folder)
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder).and_then(|dir| dir.sync_all()).at("syncing", folder)
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> Result<()> {
-    Ok(())
+    private::write(path, &text, Existing::Replace)
 }
 
 /// Keeps other bakes of the same cluster out until dropped. The folder is locked because the

@@ -15,10 +15,10 @@ fn made_once_and_read_ever_after() {
     let (dir, path) = place();
     assert_eq!(SecretsFile::peek(&path, "edge").unwrap(), None);
     let first = SecretsFile::open(&path, "edge", &members(&["node1"])).unwrap();
-    assert!(first.created());
+    assert_eq!(first.origin(), Origin::Created);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let again = SecretsFile::open(&path, "edge", &members(&["node1", "node2"])).unwrap();
-    assert!(!again.created());
+    assert_eq!(again.origin(), Origin::Read);
     assert_eq!(again.secrets().nodes["node1"], first.secrets().nodes["node1"]);
     assert_eq!(again.secrets().server_token, first.secrets().server_token);
     let read = SecretsFile::peek(&path, "edge").unwrap().unwrap();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::pki::Identity;
 
-pub use file::SecretsFile;
+pub use file::{Origin, SecretsFile};
 pub use pki::{Authorities, DatabaseIdentity, K3sAuthority, Pki};
 
 /// Version of the file that this build writes. Version 1, which had no certificates, is read and

@@ -181,7 +181,7 @@ fn version_1_is_completed_in_place_and_keeps_all_it_had() {
     assert_eq!(fs::read_to_string(&path).unwrap(), FIRST, "looking changes nothing");
     let all = members(&["node1", "node2"]);
     let opened = SecretsFile::open(&path, "edge", &all).unwrap();
-    assert!(!opened.created());
+    assert_eq!(opened.origin(), Origin::Completed);
     let secrets = opened.secrets();
     assert_eq!(secrets.id, "6f1c2a52-7f0e-4d57-9d3c-2f4a1b0c9e77");
     let tokens = [&secrets.server_token, &secrets.agent_token, &secrets.vrrp_password];

@@ -1,0 +1,67 @@
+//! What the verbs about a cluster have in common.
+
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use crate::error::{Fault, Result};
+use crate::event::{Event, Sink};
+use crate::profile::{Origin, Profile, Search, SecretsFile};
+
+/// Which cluster.
+#[derive(Debug, clap::Args)]
+pub struct Which {
+    /// Profile of the cluster: a name, or a path to a YAML file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: String,
+    /// Set a value of the profile, as when baking (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// The cluster's secrets [default: beside the profile; made on first use]
+    #[arg(long, value_name = "FILE")]
+    pub secrets: Option<PathBuf>,
+}
+
+impl Which {
+    /// Reads the profile and opens the cluster's secrets.
+    ///
+    /// # Errors
+    /// As [`Profile::read`] and [`SecretsFile::open`].
+    pub fn open(&self, session: &Session) -> Result<(Profile, SecretsFile)> {
+        let source = Search::usual().find(&self.profile)?;
+        let profile = Profile::read(&source, &self.sets)?;
+        profile.warnings().iter().for_each(|fault| warn(session, fault));
+        let path = profile.secrets_path(self.secrets.as_deref());
+        let secrets = open_secrets(&profile, &path, session)?;
+        Ok((profile, secrets))
+    }
+}
+
+/// Opens a cluster's secrets, and says so where something was made.
+///
+/// # Errors
+/// As [`SecretsFile::open`].
+pub fn open_secrets(profile: &Profile, path: &Path, session: &Session) -> Result<SecretsFile> {
+    let secrets = SecretsFile::open(path, profile.cluster(), &profile.members())?;
+    let (cluster, path) = (profile.cluster(), path.display());
+    let message = match secrets.origin() {
+        Origin::Read => return Ok(secrets),
+        Origin::Created => format!(
+            "the secrets of cluster {cluster} are new, in {path}: keep that file, every node needs it"
+        ),
+        Origin::Completed => format!(
+            "the secrets in {path} had no certificates and have them now: \
+             cards baked before this must all be baked again"
+        ),
+    };
+    session.ui.emit(Event::Warning { message });
+    Ok(secrets)
+}
+
+/// Passes on a warning about a profile.
+pub fn warn(session: &Session, fault: &Fault) {
+    let message = match &fault.help {
+        Some(help) => format!("{}: {} ({help})", fault.key, fault.message),
+        None => format!("{}: {}", fault.key, fault.message),
+    };
+    session.ui.emit(Event::Warning { message });
+}
