@@ -13,17 +13,31 @@ INCARNATIONS = 3  # cards baked of each node
 class Bed:
     """The boards of one run. Make it once, in namespaces of its own (`namespaces.sh`)."""
 
-    def __init__(self, deck, work, logs, nodes=None):
+    def __init__(self, deck, work, logs, later=None):
         network.build()
         self.deck, self.begun = deck, time.monotonic()
         os.makedirs(logs, exist_ok=True)
-        self.logs = logs
+        self.work, self.logs = work, logs
         self.story = open(f"{logs}/story", "a", encoding="utf-8", buffering=1)
-        self.boards = {n: Board(deck, n, work, logs) for n in nodes or deck.nodes()}
+        for name in deck.nodes():
+            deck.root(name, 1)
+        self.boards = {n: Board(deck, n, work, logs) for n in deck.nodes()}
+        self.later = later
         self.judge = Judge(self.boards, deck.kubeconfig())
 
     def tell(self, text):
         self.story.write(f"{time.monotonic() - self.begun:7.2f}  {text}\n")
+
+    def expect(self, holds, what):
+        self.tell(("" if holds else "NOT ") + what)
+        if not holds:
+            raise AssertionError(what)
+
+    def grow(self):
+        """The boards that only the later profile has; without power."""
+        for name in self.later.nodes():
+            if name not in self.boards:
+                self.boards[name] = Board(self.later, name, self.work, self.logs)
 
     @property
     def servers(self):

@@ -63,8 +63,16 @@ class Board:
         return self.config["node"]["address"]["static"]["address"]
 
     @property
+    def role(self):
+        return self.config["node"]["role"]
+
+    @property
+    def topology(self):
+        return self.config["cluster"]["topology"]
+
+    @property
     def is_server(self):
-        return self.config["node"]["role"] == "server"
+        return self.role == "server"
 
     # Power and cable.
 

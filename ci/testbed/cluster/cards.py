@@ -6,15 +6,22 @@ import re
 import subprocess
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+CARDS = f"{TOP}/target/cluster-test/cards"
 
 
 class Deck:
     """All cards of one profile: for each node one a incarnation, baked in that order."""
 
-    def __init__(self, profile, folder, base, extra=()):
-        self.profile, self.folder, self.base, self.extra = profile, folder, base, list(extra)
-        self.secrets = f"{folder}/secrets.json"
+    def __init__(self, profile, folder, base, secrets=None):
+        self.profile, self.folder, self.base = profile, folder, base
+        self.secrets = secrets or f"{folder}/secrets.json"
         os.makedirs(folder, exist_ok=True)
+
+    @classmethod
+    def named(cls, name, secrets_of=None):
+        """Of a profile in ci/testbed/profiles, perhaps baked with the secrets of another."""
+        secrets = f"{CARDS}/{secrets_of}/secrets.json" if secrets_of else None
+        return cls(f"{TOP}/ci/testbed/profiles/{name}.yaml", f"{CARDS}/{name}", os.environ["BASE"], secrets)
 
     def bake(self, *words, check=True):
         """Runs bake for this profile and its secrets."""
@@ -28,7 +35,7 @@ class Deck:
             if incarnation > 1:
                 self.card(node, incarnation - 1)
             words = ["--node", node, "--base", self.base, "--out", image, "--fast", "--force", "--k3s", os.environ["K3S"],
-                     "--firstboot", os.environ["FIRSTBOOT"], *(["--replace"] if incarnation > 1 else []), *self.extra]
+                     "--firstboot", os.environ["FIRSTBOOT"], *(["--replace"] if incarnation > 1 else [])]
             done = self.bake(*words, check=False)
             if done.returncode:
                 raise SystemExit(f"bake of {node} ended with {done.returncode}:\n{done.stderr}")

@@ -55,30 +55,36 @@ class Judge:
         voters = {m.get("name", "") for m in found if not m.get("isLearner")}
         return voters, {m.get("name", "") for m in found if m.get("isLearner")}
 
+    def api_missing(self):
+        """What keeps the API from answering the offline kubeconfig."""
+        status, text = self.kubeconfig.get("/readyz")
+        return [] if status == 200 else [f"{self.kubeconfig.host} answers {status} to /readyz: {text[:120]}"]
+
     def missing(self):
         """What is not yet as it must be; empty when the cluster stands with every board in it."""
         self.look()
         boards = [b for b in self.boards.values() if b.on]
-        servers = [b for b in boards if b.is_server]
         lacks = [f"{b.node}: firstboot is {b.json('/var/lib/bake/status.json').get('state')}" for b in boards
                  if b.json("/var/lib/bake/status.json").get("state") != "done"]
-        lacks += [f"{b.node}: its witness does not know that the cluster is formed" for b in servers
-                  if not b.json("/var/lib/bake/witness.json").get("formed")]
-        lacks += [f"{b.node}: cluster-init is in its decision" for b in servers
-                  if "cluster-init: true" in (b.read(DECISION) or "")]
+        lacks = lacks or self.api_missing()
         if lacks:
             return lacks
-        status, text = self.kubeconfig.get("/readyz")
-        if status != 200:
-            return [f"the VIP answers {status} to /readyz: {text[:120]}"]
         nodes = self.kubeconfig.nodes()
-        if nodes != ({b.node for b in boards}, set()):
+        if nodes != ({b.node for b in boards if b.role != "database"}, set()):
             return [f"nodes (Ready, others) are {nodes}"]
+        return self.etcd_missing([b for b in boards if b.is_server and b.topology == "embedded-etcd"])
+
+    def etcd_missing(self, servers):
+        """What is not yet as it must be on servers with embedded etcd."""
+        lacks = [f"{b.node}: its witness does not know that the cluster is formed" for b in servers
+                 if not b.json("/var/lib/bake/witness.json").get("formed")]
+        lacks += [f"{b.node}: cluster-init is in its decision" for b in servers
+                  if "cluster-init: true" in (b.read(DECISION) or "")]
         for board in servers:
             members = self.members(board)
             if not members:
-                return [f"etcd of {board.node} does not list its members"]
+                return lacks + [f"etcd of {board.node} does not list its members"]
             names = sorted(name.rpartition("-")[0] for name in members[0])
             if members[1] or names != sorted(b.node for b in servers):
-                return [f"etcd of {board.node} has (voters, learners) {members}"]
-        return []
+                return lacks + [f"etcd of {board.node} has (voters, learners) {members}"]
+        return lacks

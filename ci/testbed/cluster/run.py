@@ -1,6 +1,6 @@
-"""One run of a seed, in namespaces of its own; prints its outcome as a line of JSON.
+"""One run of a seed or one scenario, in namespaces of its own; prints its outcome as a line of JSON.
 
-usage: python3 run.py SEED PROFILE CARDS WORK LOGS
+usage: python3 run.py SEED|SCENARIO WORK LOGS
 """
 
 import json
@@ -10,10 +10,11 @@ import time
 import traceback
 
 import chaos
+import scenarios
 from bed import Bed
 from cards import Deck
 
-LIMIT = 180  # seconds without faults after which the cluster must stand
+LIMIT = 240  # seconds without faults after which the cluster must stand
 
 
 def play(bed, seed):
@@ -28,18 +29,21 @@ def play(bed, seed):
 
 
 def main():
-    seed, profile, cards, work, logs = sys.argv[1:]
+    name, work, logs = sys.argv[1:]
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", work], check=True)
-    begun, outcome = time.monotonic(), {"seed": int(seed), "ok": False}
-    bed = Bed(Deck(profile, cards, None), work, logs)
+    profile, later, story = scenarios.ALL.get(name, ("cluster", None, None))
+    begun, outcome, bed = time.monotonic(), {"name": name, "ok": False}, None
     try:
-        outcome |= play(bed, int(seed)) | {"ok": True}
+        bed = Bed(Deck.named(profile), work, logs, Deck.named(later, profile) if later else None)
+        outcome |= (story(bed) or {} if story else play(bed, int(name))) | {"ok": True}
     except Exception as error:  # whatever it was, the run failed and its evidence is kept
         outcome["why"] = f"{type(error).__name__}: {error}"
-        bed.tell(traceback.format_exc())
-        bed.keep_evidence()
-    outcome |= {"foundings": len(bed.judge.foundings), "seconds": round(time.monotonic() - begun, 1)}
-    bed.end()
+        traceback.print_exc()
+        if bed:
+            bed.keep_evidence()
+    outcome |= {"foundings": len(bed.judge.foundings) if bed else 0, "seconds": round(time.monotonic() - begun, 1)}
+    if bed:
+        bed.end()
     print(json.dumps(outcome), flush=True)
 
 
