@@ -67,8 +67,9 @@ class Board:
         return self.config["node"]["role"]
 
     @property
-    def topology(self):
-        return self.config["cluster"]["topology"]
+    def votes(self):
+        """Whether it is one of the servers that keep the cluster's state themselves."""
+        return self.is_server and self.config["cluster"]["topology"] == "embedded-etcd"
 
     @property
     def is_server(self):
@@ -80,7 +81,8 @@ class Board:
     def on(self):
         return self.process is not None
 
-    def power_on(self):
+    def power_on(self, without=""):
+        """Boots it; units that match the pattern `without` are not started by themselves."""
         if self.process:
             return
         self.boots += 1
@@ -93,7 +95,7 @@ class Board:
             # Process 1 of the board is the child of unshare, which dies with it.
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", sys.executable, "-B",
-                 f"{HERE}/init.py", f"{self.card}/root", logs], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                 f"{HERE}/init.py", f"{self.card}/root", logs, without], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.cable = Cable(self.node, self._namespace(), self.side)
 
     def _namespace(self):
@@ -126,6 +128,20 @@ class Board:
     def inside(self, *words):
         """A command line that runs in the board's network."""
         return ["nsenter", "-t", str(self.process.pid), "--net", *words]
+
+    def run(self, *words):
+        """Runs a program of the board's own."""
+        (init,) = children(self.process.pid)
+        subprocess.run(["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r", *words], check=True)
+
+    def events(self):
+        """What its init noted in this boot, as text → second of the first time."""
+        found = {}
+        with open(f"{self.logs}/boot{self.boots}/events", encoding="utf-8") as file:
+            for line in file:
+                when, text = line.rstrip("\n").split(" ", 1)
+                found.setdefault(text, float(when))
+        return found
 
 
 def children(pid):

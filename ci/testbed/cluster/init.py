@@ -1,7 +1,8 @@
 """Test double of systemd, process 1 of a board in namespaces of its own: starts and restarts what
 the baked units say, for `systemctl` (the double beside this file).
 
-usage: python3 init.py ROOT LOGS      (in a new mount and process namespace)
+usage: python3 init.py ROOT LOGS [PATTERN]      (in a new mount and process namespace)
+Units whose names match PATTERN are not started at boot.
 
 Real: the programs, their arguments and environment, Restart=, RestartSec=, exit statuses that are
 excepted, READY=1, conditions on files, enabling. Not there: cgroups, sandboxing, order (After=),
@@ -20,7 +21,7 @@ import threading
 import time
 from fnmatch import fnmatch
 
-from service import Service
+from service import Service, event
 from units import Unit
 
 OURS = ("bake-*.service", "k3s*.service", "keepalived.service", "haproxy.service", "postgresql*.service")
@@ -93,13 +94,13 @@ class Init:
             self.services[name] = Service(Unit(name), self.loop)
         return self.services[name]
 
-    def boot(self):
+    def boot(self, without):
         """Starts what is enabled, of the units that matter here."""
         home = "/etc/systemd/system"
         for target in sorted(os.listdir(home)):
             if target.endswith(".target.wants"):
                 for name in sorted(os.listdir(f"{home}/{target}")):
-                    if any(fnmatch(name, pattern) for pattern in OURS):
+                    if any(fnmatch(name, pattern) for pattern in OURS) and not fnmatch(name, without):
                         self.service(name).start()
 
     def run(self):
@@ -191,11 +192,12 @@ def reply(client, status, text=""):
 
 
 def main():
-    root, logs = sys.argv[1:]
+    root, logs, *without = sys.argv[1:]
     prepare(root, logs)
     configure_network()
+    event("network-online")
     init = Init()
-    init.boot()
+    init.boot(without[0] if without else "")
     init.run()
 
 

@@ -62,29 +62,33 @@ class Judge:
 
     def missing(self):
         """What is not yet as it must be; empty when the cluster stands with every board in it."""
+        lacks = [f"{b.node}: firstboot is {b.json('/var/lib/bake/status.json').get('state')}" for b in self.boards.values()
+                 if b.on and b.json("/var/lib/bake/status.json").get("state") != "done"]
+        lacks += [f"{b.node}: its witness does not know that the cluster is formed" for b in self.boards.values()
+                  if b.on and b.votes and not b.json("/var/lib/bake/witness.json").get("formed")]
+        lacks += [f"{b.node}: cluster-init is in its decision" for b in self.boards.values()
+                  if "cluster-init: true" in (b.read(DECISION) or "")]
+        if lacks:
+            self.look()
+            return lacks
+        return self.cluster_missing()
+
+    def cluster_missing(self):
+        """What is not yet as it must be of K3s itself, whoever started it."""
         self.look()
         boards = [b for b in self.boards.values() if b.on]
-        lacks = [f"{b.node}: firstboot is {b.json('/var/lib/bake/status.json').get('state')}" for b in boards
-                 if b.json("/var/lib/bake/status.json").get("state") != "done"]
-        lacks = lacks or self.api_missing()
+        lacks = self.api_missing()
         if lacks:
             return lacks
         nodes = self.kubeconfig.nodes()
         if nodes != ({b.node for b in boards if b.role != "database"}, set()):
             return [f"nodes (Ready, others) are {nodes}"]
-        return self.etcd_missing([b for b in boards if b.is_server and b.topology == "embedded-etcd"])
-
-    def etcd_missing(self, servers):
-        """What is not yet as it must be on servers with embedded etcd."""
-        lacks = [f"{b.node}: its witness does not know that the cluster is formed" for b in servers
-                 if not b.json("/var/lib/bake/witness.json").get("formed")]
-        lacks += [f"{b.node}: cluster-init is in its decision" for b in servers
-                  if "cluster-init: true" in (b.read(DECISION) or "")]
+        servers = [b for b in boards if b.votes]
         for board in servers:
             members = self.members(board)
             if not members:
-                return lacks + [f"etcd of {board.node} does not list its members"]
+                return [f"etcd of {board.node} does not list its members"]
             names = sorted(name.rpartition("-")[0] for name in members[0])
             if members[1] or names != sorted(b.node for b in servers):
-                return lacks + [f"etcd of {board.node} has (voters, learners) {members}"]
-        return lacks
+                return [f"etcd of {board.node} has (voters, learners) {members}"]
+        return []

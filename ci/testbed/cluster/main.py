@@ -3,6 +3,7 @@
 usage: python3 main.py runs COUNT [--first SEED] [--jobs N]
        python3 main.py scenarios [NAME...] [--jobs N]
        python3 main.py all
+       python3 main.py bench [RUNS]
 In a mount and process namespace of its own: whatever happens, what it mounted and started goes with it.
 """
 
@@ -42,6 +43,21 @@ def arena():
     print(f"cards baked and mounted in {time.monotonic() - begun:.0f} s", flush=True)
 
 
+def in_namespaces(program, *words, **options):
+    """Runs one of our programs with a network, mounts and processes of its own."""
+    return subprocess.run(
+        ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
+         sys.executable, "-B", f"{HERE}/{program}", *words], text=True, **options)
+
+
+def bench(runs):
+    """Runs the benchmark, alone."""
+    for folder in (f"{ARENA}/bench", f"{OUT}/bench"):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+    return in_namespaces("bench.py", runs, f"{ARENA}/bench", f"{OUT}/bench").returncode == 0
+
+
 def one(name):
     """The outcome of one seed or scenario."""
     work, logs = f"{ARENA}/{name}", f"{OUT}/{name}"
@@ -49,9 +65,7 @@ def one(name):
     os.makedirs(work)
     os.makedirs(logs)
     with open(f"{logs}/run.log", "w", encoding="utf-8") as err:
-        done = subprocess.run(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-             sys.executable, "-B", f"{HERE}/run.py", name, work, logs], text=True, stdout=subprocess.PIPE, stderr=err)
+        done = in_namespaces("run.py", name, work, logs, stdout=subprocess.PIPE, stderr=err)
     try:
         outcome = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
@@ -96,11 +110,14 @@ def label(name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["all", "runs", "scenarios"])
+    parser.add_argument("verb", choices=["all", "runs", "scenarios", "bench"])
     parser.add_argument("what", nargs="*")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
+    if options.verb == "bench":
+        arena()
+        sys.exit(0 if bench(options.what[0] if options.what else "3") else 1)
     stories = options.what if options.verb == "scenarios" and options.what else list(scenarios.ALL)
     count = int(options.what[0]) if options.verb == "runs" and options.what else RUNS
     seeds = [str(seed) for seed in range(options.first, options.first + count)]

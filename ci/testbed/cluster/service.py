@@ -157,6 +157,7 @@ class Service:
             self.sub, self.commands, self.after = "start", commands, self._forked
             return self._next()
         self.pid = self._spawn(commands[0][1], environment) or 0
+        event(f"{self.unit.name} started")
         if not self.pid:
             self.status = 203
             return self._finish(203)
@@ -294,6 +295,12 @@ class Service:
     def _log(self, line):
         with open(f"/run/bed/log/{self.unit.name}.log", "a", encoding="utf-8") as log:
             log.write(f"{self.unit.name}: {line}\n")
+
+
+def event(text):
+    """Notes what happened when, for who measures; seconds of the clock that all boards share."""
+    with open("/run/bed/log/events", "a", encoding="utf-8") as log:
+        log.write(f"{time.monotonic():.3f} {text}\n")
 
 
 def kill(pid, number):
