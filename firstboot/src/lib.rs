@@ -32,3 +32,5 @@ pub mod witness;
 
 /// The systemd unit that runs `firstboot` at every boot; `bake` places it and enables it.
 pub const UNIT: &str = include_str!("../units/bake-firstboot.service");
+/// The systemd unit that runs the witness; `bake` places it and enables it.
+pub const WITNESS_UNIT: &str = include_str!("../units/bake-witness.service");

@@ -1,4 +1,4 @@
-//! The device binary, its unit, and what it reads.
+//! The device binary, its units, and what it reads.
 
 use nodeconf::{NodeConfig, paths};
 
@@ -7,8 +7,11 @@ use super::edit::{Access, Source, Topic};
 use super::steps::Steps;
 use crate::profile::NodePlan;
 
-/// The unit as `firstboot` keeps it, beside the exit codes it must agree with.
-const UNIT: &str = include_str!("../../../firstboot/units/bake-firstboot.service");
+/// The units as `firstboot` keeps them, beside the exit codes they must agree with.
+const UNITS: [(&str, &str); 2] = [
+    (paths::FIRSTBOOT_UNIT, include_str!("../../../firstboot/units/bake-firstboot.service")),
+    (paths::WITNESS_UNIT, include_str!("../../../firstboot/units/bake-witness.service")),
+];
 
 pub(super) fn edits(
     plan: &NodePlan,
@@ -19,9 +22,14 @@ pub(super) fn edits(
     steps.about(Topic::Firstboot);
     let binary = Source::Material(materials.firstboot.clone());
     steps.put(paths::FIRSTBOOT, Access::root(0o755), binary);
-    let unit = format!("{}/{}", paths::UNIT_DIR, paths::FIRSTBOOT_UNIT);
-    steps.write(&unit, 0o644, UNIT);
-    steps.enable("multi-user.target", paths::FIRSTBOOT_UNIT, unit);
+    for (name, text) in UNITS {
+        let unit = format!("{}/{name}", paths::UNIT_DIR);
+        steps.write(&unit, 0o644, text);
+        steps.enable("multi-user.target", name, unit);
+    }
+    // A first boot may disable what no preset enables.
+    let presets: String = UNITS.iter().map(|(name, _)| format!("enable {name}\n")).collect();
+    steps.write("/etc/systemd/system-preset/00-bake.preset", 0o644, presets);
     steps.directory(paths::STATE_DIR, Access::root(0o755));
     steps.write(paths::NODE_CONFIG, 0o644, config.to_json());
     steps.secret(paths::NODE_SECRETS, plan.secrets.to_json());

@@ -27,13 +27,9 @@ pub(super) fn edits(
     }
     steps.write(format!("{}/{}", paths::UNIT_DIR, k3s.unit), 0o644, unit(k3s));
     // A first boot enables whatever no preset forbids; firstboot decides when K3s starts.
-    let presets = format!(
-        "enable {}\ndisable {}\ndisable {}\n",
-        paths::FIRSTBOOT_UNIT,
-        paths::K3S_SERVER_UNIT,
-        paths::K3S_AGENT_UNIT
-    );
-    steps.write("/etc/systemd/system-preset/00-bake.preset", 0o644, presets);
+    let presets =
+        format!("disable {}\ndisable {}\n", paths::K3S_SERVER_UNIT, paths::K3S_AGENT_UNIT);
+    steps.write("/etc/systemd/system-preset/00-bake-k3s.preset", 0o644, presets);
     configuration(k3s, iptables, steps);
     kernel_settings(steps);
     if let Some(bundle) = &materials.airgap {

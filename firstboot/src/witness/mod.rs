@@ -1,6 +1,87 @@
 //! The witness: keeps this node's promises about who founds its cluster, and tells how the node is
 //! doing. The rules are those of the crate `bootstrap`; here they get a file, a port and peers.
+//!
+//! It runs on every node, as long as the node does. Only servers that keep the cluster's state
+//! among themselves (embedded etcd) have a vote; what any node serves is its state. Who asks must
+//! show a certificate of the witnesses' CA, and asks for a vote only in its own name.
+//!
+//! One thread does everything, so requests follow each other and each finds the state that the
+//! one before it left.
 
 mod client;
+mod gate;
+mod keys;
+mod routes;
+mod served;
+mod server;
+mod voter;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+
+use nodeconf::{NodeConfig, paths};
+
+use crate::exit::Exit;
+use crate::facts::k3s::config_value;
+use crate::finding::Condition;
+use crate::run::load_config;
+use crate::sys::{Priority, Real, Sys, read_text_if_there};
 
 pub use client::{Silence, Witnesses};
+pub use voter::told;
+
+/// Beside the ledger's, in memory: a full card must not be able to keep the witness from starting.
+const LOCK: &str = "/run/bake/witness.lock";
+
+/// Serves on `listen` until something ends it; says so in the journal if it cannot.
+#[must_use]
+pub fn serve(sys: Real, listen: SocketAddr) -> Exit {
+    let sys: Rc<dyn Sys> = Rc::new(sys);
+    match prepare(sys.as_ref()).and_then(|(config, tls)| {
+        server::run(sys.clone(), config, tls, listen)
+            .map_err(|e| (Exit::TryAgain, Condition::io(format!("serving on {listen}"), &e)))
+    }) {
+        Ok(never) => match never {},
+        Err((exit, condition)) => end(sys.as_ref(), exit, &condition),
+    }
+}
+
+fn prepare(sys: &dyn Sys) -> Result<(NodeConfig, rustls::ServerConfig), (Exit, Condition)> {
+    let config = load_config(sys)?;
+    let locked = sys
+        .make_dirs(Path::new(paths::RUNTIME_DIR), 0o755)
+        .and_then(|()| sys.lock(Path::new(LOCK)))
+        .map_err(|e| (Exit::TryAgain, Condition::io(format!("locking {LOCK}"), &e)))?;
+    if !locked {
+        let what = "another witness is running on this node";
+        return Err((Exit::TryAgain, Condition::new(what, "it is tried again")));
+    }
+    let tls = keys::tls(sys)?;
+    Ok((config, tls))
+}
+
+fn end(sys: &dyn Sys, exit: Exit, condition: &Condition) -> Exit {
+    let priority = if exit == Exit::TryAgain { Priority::Warning } else { Priority::Error };
+    sys.say(priority, &format!("witness: {}; {}", condition.what, condition.remedy));
+    exit
+}
+
+/// Whether embedded etcd has data on this card. K3s looks whether the directory of etcd's
+/// write-ahead log is there (`pkg/etcd`, `IsInitialized`); etcd puts it there complete, by a
+/// rename.
+///
+/// # Errors
+/// The card cannot be read; nobody knows then.
+pub fn has_etcd_data(sys: &dyn Sys) -> std::io::Result<bool> {
+    let yaml = read_text_if_there(sys, paths::K3S_CONFIG)?.unwrap_or_default();
+    let log = match config_value(&yaml, "data-dir") {
+        Some(data) => Path::new(data).join("server/db/etcd/member/wal"),
+        None => paths::K3S_ETCD_WAL.into(),
+    };
+    match sys.stat(&log) {
+        Ok(found) => Ok(found.is_dir),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}

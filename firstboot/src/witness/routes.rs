@@ -1,0 +1,159 @@
+//! What can be asked, and by whom.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bootstrap::Request as Ask;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use nodeconf::NodeConfig;
+use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+
+use super::keys::is_named;
+use super::served::{Probed, served};
+use super::voter::Voter;
+use crate::finding::Condition;
+use crate::sys::{Priority, Sys};
+
+/// Longest request; one names every server of the cluster, some 100 bytes each.
+const BODY_LIMIT: usize = 32 * 1024;
+/// For sending it.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// The node that is asked.
+pub(super) struct Witness {
+    pub(super) sys: Rc<dyn Sys>,
+    pub(super) config: NodeConfig,
+    pub(super) voter: Option<Voter>,
+    pub(super) probed: Probed,
+    /// What the journal was last told is the matter.
+    pub(super) complaint: RefCell<Option<Condition>>,
+}
+
+impl Witness {
+    /// Takes up the state as an asker would, so that the journal knows what would keep us.
+    pub(super) fn look(&self) {
+        if let Some(Err(trouble)) = self.voter.as_ref().map(|voter| voter.view(self.sys.as_ref())) {
+            unable(self, trouble);
+        }
+    }
+}
+
+/// An answer: HTTP status, and JSON.
+type Answer = (StatusCode, Vec<u8>);
+
+/// Answers the owner of `certificate`.
+pub(super) async fn answer(
+    witness: &Witness,
+    certificate: &CertificateDer<'_>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let method = request.method().clone();
+    let (status, body) = match request.uri().path() {
+        "/v1/status" if method == Method::GET => status(witness).await,
+        "/v1/state" if method == Method::GET => state(witness),
+        path if VOTES.contains(&path) && method == Method::POST => {
+            vote(witness, certificate, request).await.unwrap_or_else(|refused| refused)
+        }
+        path if VOTES.contains(&path) || ["/v1/status", "/v1/state"].contains(&path) => {
+            complain(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+        }
+        _ => complain(StatusCode::NOT_FOUND, "there is nothing under this path"),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let json = hyper::header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response
+}
+
+/// Paths of the rules' requests ([`Ask::path`]).
+const VOTES: [&str; 5] = ["/v1/ask", "/v1/prepare", "/v1/accept", "/v1/formed", "/v1/slot"];
+
+async fn status(witness: &Witness) -> Answer {
+    let Witness { sys, config, voter, probed, .. } = witness;
+    json(&served(sys.as_ref(), config, voter.as_ref(), probed).await)
+}
+
+fn state(witness: &Witness) -> Answer {
+    match &witness.voter {
+        None => complain(StatusCode::NOT_FOUND, NO_VOTE),
+        Some(voter) => match voter.view(witness.sys.as_ref()) {
+            Ok(view) => json(&view),
+            Err(trouble) => unable(witness, trouble),
+        },
+    }
+}
+
+const NO_VOTE: &str = "this node has no vote: only servers with embedded etcd do";
+
+async fn vote(
+    witness: &Witness,
+    certificate: &CertificateDer<'_>,
+    request: Request<Incoming>,
+) -> Result<Answer, Answer> {
+    let voter = witness.voter.as_ref().ok_or_else(|| complain(StatusCode::NOT_FOUND, NO_VOTE))?;
+    let path = request.uri().path().to_owned();
+    let ask = parse(&path, &body(request).await?)?;
+    if !is_named(certificate, &witness.config.witness_name(&ask.from().name)) {
+        let why = "the certificate is not the one of the server that asks";
+        return Err(complain(StatusCode::FORBIDDEN, why));
+    }
+    match voter.answer(witness.sys.as_ref(), &ask) {
+        Ok(reply) => {
+            recovered(witness);
+            Ok(json(&reply))
+        }
+        Err(trouble) => Err(unable(witness, trouble)),
+    }
+}
+
+fn parse(path: &str, body: &[u8]) -> Result<Ask, Answer> {
+    let ask: Ask = serde_json::from_slice(body)
+        .map_err(|e| complain(StatusCode::BAD_REQUEST, &format!("the request: {e}")))?;
+    if ask.path() != path {
+        return Err(complain(StatusCode::BAD_REQUEST, "the request belongs under another path"));
+    }
+    Ok(ask)
+}
+
+async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let collected = Limited::new(request.into_body(), BODY_LIMIT).collect();
+    match tokio::time::timeout(BODY_TIME, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => {
+            Err(complain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long"))
+        }
+        Ok(Err(_)) => Err(complain(StatusCode::BAD_REQUEST, "the request is cut off")),
+        Err(_) => Err(complain(StatusCode::REQUEST_TIMEOUT, "the request takes too long")),
+    }
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => (StatusCode::OK, body),
+        Err(e) => complain(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
+    }
+}
+
+fn complain(status: StatusCode, why: &str) -> Answer {
+    (status, serde_json::json!({ "error": why }).to_string().into_bytes())
+}
+
+/// Tells the asker, and once the journal, what keeps us from promising anything.
+fn unable(witness: &Witness, trouble: Condition) -> Answer {
+    let why = format!("{}; {}", trouble.what, trouble.remedy);
+    if witness.complaint.replace(Some(trouble.clone())).as_ref() != Some(&trouble) {
+        witness.sys.say(Priority::Error, &format!("witness: {why}"));
+    }
+    complain(StatusCode::SERVICE_UNAVAILABLE, &why)
+}
+
+fn recovered(witness: &Witness) {
+    if witness.complaint.take().is_some() {
+        witness.sys.say(Priority::Notice, "witness: it can promise again");
+    }
+}

@@ -1,0 +1,207 @@
+//! The vote of this node, kept in a file.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+
+use bootstrap::{Card, Config, Nonce, Observed, Reply, Request, State, View};
+use nodeconf::{NodeConfig, Role, Topology, paths};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::has_etcd_data;
+use crate::finding::Condition;
+use crate::sys::{Sys, write_durable};
+
+/// What lies in the file: a card that turns bits must not turn a promise into another.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed<'a> {
+    /// SHA-256 of the text of `state`, in hexadecimal digits.
+    sha256: String,
+    /// The rules' own text.
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+/// The only one who writes the file.
+pub(super) struct Voter {
+    config: Config,
+    node: String,
+    incarnation: u32,
+    /// As it is in the file; `None` until it could be read.
+    kept: RefCell<Option<State>>,
+}
+
+impl Voter {
+    /// The vote of a node, if it has one.
+    pub(super) fn of(config: &NodeConfig) -> Option<Self> {
+        let votes =
+            config.node.role == Role::Server && config.cluster.topology == Topology::EmbeddedEtcd;
+        votes.then(|| Self {
+            config: Config::of(config),
+            node: config.node.name.clone(),
+            incarnation: config.node.incarnation,
+            kept: RefCell::new(None),
+        })
+    }
+
+    /// Answers a request, having made durable what the answer promises.
+    ///
+    /// # Errors
+    /// Why nothing can be promised now; nothing was.
+    pub(super) fn answer(&self, sys: &dyn Sys, request: &Request) -> Result<Reply, Condition> {
+        let old = self.state(sys)?;
+        let (new, reply) = old.on_request(&self.config, request, &observe(sys)?);
+        if !new.same_file(&old) {
+            write(sys, &new)?;
+        }
+        self.kept.replace(Some(new));
+        Ok(reply)
+    }
+
+    /// What others may know.
+    ///
+    /// # Errors
+    /// Why nothing is known.
+    pub(super) fn view(&self, sys: &dyn Sys) -> Result<View, Condition> {
+        Ok(self.state(sys)?.view(&self.config, &observe(sys)?))
+    }
+
+    /// The state: as kept in memory, else from the file, else a new card's, which is written first.
+    fn state(&self, sys: &dyn Sys) -> Result<State, Condition> {
+        if let Some(state) = &*self.kept.borrow() {
+            return Ok(state.clone());
+        }
+        let state = match load(sys)? {
+            Some(state) => state,
+            None => {
+                let card = Card::new(&self.node, self.incarnation, nonce()?);
+                let state = State::new(card, now_ms(sys));
+                write(sys, &state)?;
+                state
+            }
+        };
+        let card = state.card();
+        if *card.name != *self.node || card.incarnation != self.incarnation {
+            return Err(Condition::new(
+                format!(
+                    "{} is of {}, incarnation {}, and this card is {}, incarnation {}",
+                    paths::WITNESS_STATE,
+                    card.name,
+                    card.incarnation,
+                    self.node,
+                    self.incarnation
+                ),
+                "a card becomes another node by baking and flashing it again",
+            ));
+        }
+        self.kept.replace(Some(state.clone()));
+        Ok(state)
+    }
+}
+
+/// What the witness of this node keeps, read by somebody else; `None` where it keeps nothing.
+///
+/// # Errors
+/// The file cannot be read or is damaged.
+pub fn told(sys: &dyn Sys, config: &NodeConfig) -> Result<Option<View>, Condition> {
+    let Some(voter) = Voter::of(config) else { return Ok(None) };
+    let Some(state) = load(sys)? else { return Ok(None) };
+    Ok(Some(state.view(&voter.config, &observe(sys)?)))
+}
+
+fn load(sys: &dyn Sys) -> Result<Option<State>, Condition> {
+    let path = paths::WITNESS_STATE;
+    let bytes = match sys.read(Path::new(path)) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Condition::io(format!("reading {path}"), &e)),
+    };
+    unseal(&bytes, now_ms(sys)).map(Some).map_err(|why| {
+        Condition::new(
+            format!("{path} is damaged, so this node does not vote: {why}"),
+            "check the card; remove the file to have the card taken for one that was flashed again",
+        )
+    })
+}
+
+fn unseal(bytes: &[u8], now_ms: u64) -> Result<State, String> {
+    let sealed: Sealed = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    let text = sealed.state.get();
+    if digest(text) != sealed.sha256 {
+        return Err("its digest is another".into());
+    }
+    State::from_json(text.as_bytes(), now_ms).map_err(|e| e.to_string())
+}
+
+fn seal(state: &State) -> Result<Vec<u8>, serde_json::Error> {
+    let state = RawValue::from_string(state.to_json().trim_end().to_owned())?;
+    let mut bytes = serde_json::to_vec(&Sealed { sha256: digest(state.get()), state: &state })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+fn write(sys: &dyn Sys, state: &State) -> Result<(), Condition> {
+    let path = paths::WITNESS_STATE;
+    let failed = |e: io::Error| Condition::io(format!("writing {path}"), &e);
+    let bytes = seal(state).map_err(|e| failed(e.into()))?;
+    sys.make_dirs(Path::new(paths::STATE_DIR), 0o755).map_err(failed)?;
+    write_durable(sys, Path::new(path), &bytes, 0o600).map_err(failed)
+}
+
+/// From the kernel, which answers only once it has enough randomness (getrandom(2)).
+fn nonce() -> Result<Nonce, Condition> {
+    let mut bytes = [0; 8];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        match rustix::rand::getrandom(&mut bytes[filled..], flags) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Condition::io("asking the kernel for randomness", &e.into())),
+        }
+    }
+    Ok(Nonce(u64::from_ne_bytes(bytes)))
+}
+
+fn observe(sys: &dyn Sys) -> Result<Observed, Condition> {
+    let has_data = has_etcd_data(sys)
+        .map_err(|e| Condition::io("looking whether etcd has data on this card", &e))?;
+    Ok(Observed { now_ms: now_ms(sys), has_data })
+}
+
+fn now_ms(sys: &dyn Sys) -> u64 {
+    u64::try_from(sys.uptime().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_damage_goes_unnoticed() {
+        let state = State::new(Card::new("node1", 1, Nonce(0x1234_5678_9abc_def0)), 7);
+        let sealed = seal(&state).unwrap();
+        assert_eq!(unseal(&sealed, 7).unwrap(), state);
+        for byte in 0..sealed.len() - 1 {
+            for bit in 0..8 {
+                let mut damaged = sealed.clone();
+                damaged[byte] ^= 1 << bit;
+                let read = unseal(&damaged, 7);
+                assert!(read.is_err(), "bit {bit} of byte {byte}: {read:?}");
+            }
+            assert!(unseal(&sealed[..byte], 7).is_err());
+        }
+    }
+
+    #[test]
+    fn nonces_differ() {
+        assert_ne!(nonce().unwrap(), nonce().unwrap());
+    }
+}
