@@ -110,14 +110,72 @@ const KNOWN: &[&str] = &[
     "write-kubeconfig-name",
 ];
 
+/// Which of them `k3s agent` knows too (K3s docs, `k3s agent`).
+const AGENT: &[&str] = &[
+    "airgap-extra-registry",
+    "alsologtostderr",
+    "bind-address",
+    "container-runtime-endpoint",
+    "data-dir",
+    "debug",
+    "default-runtime",
+    "disable-apiserver-lb",
+    "docker",
+    "enable-pprof",
+    "flannel-cni-conf",
+    "flannel-conf",
+    "flannel-iface",
+    "image-service-endpoint",
+    "kube-proxy-arg",
+    "kubelet-arg",
+    "lb-server-port",
+    "log",
+    "node-external-dns",
+    "node-external-ip",
+    "node-internal-dns",
+    "node-ip",
+    "node-label",
+    "node-name",
+    "node-taint",
+    "nonroot-devices",
+    "pause-image",
+    "prefer-bundled-bin",
+    "private-registry",
+    "protect-kernel-defaults",
+    "resolv-conf",
+    "rootless",
+    "selinux",
+    "server",
+    "snapshotter",
+    "token",
+    "token-file",
+    "v",
+    "vmodule",
+    "vpn-auth",
+    "with-node-id",
+];
+
+/// The verb that is configured.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `k3s server`.
+    #[default]
+    Server,
+    /// `k3s agent`.
+    Agent,
+}
+
 /// Every setting, as a list of its values.
 #[derive(Debug, Default)]
-pub struct Config(BTreeMap<String, Vec<String>>);
+pub struct Config {
+    verb: Verb,
+    values: BTreeMap<String, Vec<String>>,
+}
 
 impl Config {
     /// Reads files, then flags.
-    pub fn load(args: &[String]) -> Result<Self, Fatal> {
-        let mut config = Self::default();
+    pub fn load(verb: Verb, args: &[String]) -> Result<Self, Fatal> {
+        let mut config = Self { verb, values: BTreeMap::new() };
         let main = rooted("/etc/rancher/k3s/config.yaml");
         let mut files = vec![main.clone()];
         files.extend(drop_ins(&main.with_extension("yaml.d"))?);
@@ -125,9 +183,19 @@ impl Config {
             config.read(&file)?;
         }
         config.flags(args)?;
-        for (key, env) in [("token", "K3S_TOKEN"), ("server", "K3S_URL")] {
+        for (key, env) in [
+            ("token", "K3S_TOKEN"),
+            ("token-file", "K3S_TOKEN_FILE"),
+            ("agent-token", "K3S_AGENT_TOKEN"),
+            ("server", "K3S_URL"),
+            ("datastore-endpoint", "K3S_DATASTORE_ENDPOINT"),
+            ("datastore-cafile", "K3S_DATASTORE_CAFILE"),
+            ("datastore-certfile", "K3S_DATASTORE_CERTFILE"),
+            ("datastore-keyfile", "K3S_DATASTORE_KEYFILE"),
+            ("node-name", "K3S_NODE_NAME"),
+        ] {
             if let Ok(value) = std::env::var(env) {
-                config.0.entry(key.into()).or_insert_with(|| vec![value]);
+                config.values.entry(key.into()).or_insert_with(|| vec![value]);
             }
         }
         Ok(config)
@@ -168,10 +236,10 @@ impl Config {
             Some(name) => (name, true),
             None => (key, false),
         };
-        if !KNOWN.contains(&name) {
+        if !KNOWN.contains(&name) || (self.verb == Verb::Agent && !AGENT.contains(&name)) {
             return Err(format!("flag provided but not defined: -{name}"));
         }
-        let slot = self.0.entry(name.to_owned()).or_default();
+        let slot = self.values.entry(name.to_owned()).or_default();
         match append {
             true => slot.append(&mut values),
             false => *slot = values,
@@ -181,12 +249,12 @@ impl Config {
 
     /// The last value of a setting.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.last().map(String::as_str)
+        self.values.get(key)?.last().map(String::as_str)
     }
 
     /// All values of a setting, commas taken apart.
     pub fn all(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.0.get(key).into_iter().flatten().flat_map(|value| value.split(','))
+        self.values.get(key).into_iter().flatten().flat_map(|value| value.split(','))
     }
 
     /// Whether a switch is on.

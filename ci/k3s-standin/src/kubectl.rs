@@ -1,24 +1,35 @@
-//! `kubectl get nodes [NAME] [-o json]` and `kubectl get --raw PATH`, with K3s's kubeconfig.
+//! `kubectl get nodes [NAME] [-o json]`, `kubectl get --raw PATH` and `kubectl delete node NAME`, with K3s's kubeconfig.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::Value;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
+use crate::http::client::{Client, Trust};
 use crate::{Fatal, log, rooted};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs it.
 pub fn run(args: &[String]) -> Result<(), Fatal> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["get", "--raw", path] => log::out(&get(path)?),
-        ["get", "node" | "nodes" | "no", "-o", "json"] => log::out(&get("/api/v1/nodes")?),
-        ["get", "node" | "nodes" | "no", name, "-o", "json"] => {
-            log::out(&get(&format!("/api/v1/nodes/{name}"))?)
+        ["get", "--raw", path] => log::out(&request("GET", path)?),
+        ["get", "node" | "nodes" | "no", "-o", "json"] => {
+            log::out(&request("GET", "/api/v1/nodes")?)
         }
-        ["get", "node" | "nodes" | "no"] => log::out(&table(&get("/api/v1/nodes")?)?),
-        _ => Err("the stand-in's kubectl knows get nodes [NAME] [-o json] and get --raw".into()),
+        ["get", "node" | "nodes" | "no", name, "-o", "json"] => {
+            log::out(&request("GET", &format!("/api/v1/nodes/{name}"))?)
+        }
+        ["delete", "node" | "nodes", name] | ["delete", "node" | "nodes", name, "--wait=false"] => {
+            request("DELETE", &format!("/api/v1/nodes/{name}"))?;
+            log::out(&format!("node \"{name}\" deleted\n"))
+        }
+        ["get", "node" | "nodes" | "no"] => log::out(&table(&request("GET", "/api/v1/nodes")?)?),
+        _ => Err(
+            "the stand-in's kubectl knows get nodes [NAME] [-o json], get --raw and delete node"
+                .into(),
+        ),
     }
 }
 
@@ -35,14 +46,24 @@ fn table(list: &str) -> Result<String, Fatal> {
             "{:<16} {:<10} {:<22} {}\n",
             node["metadata"]["name"].as_str().unwrap_or_default(),
             if ready { "Ready" } else { "NotReady" },
-            "control-plane",
+            roles(node),
             node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default()
         ));
     }
     Ok(out)
 }
 
-fn get(path: &str) -> Result<String, Fatal> {
+fn roles(node: &Value) -> String {
+    let labels = node["metadata"]["labels"].as_object();
+    let keys = labels.into_iter().flatten().map(|(key, _)| key.as_str());
+    let mut roles: Vec<&str> =
+        keys.filter_map(|key| key.strip_prefix("node-role.kubernetes.io/")).collect();
+    roles.sort_unstable();
+    if roles.is_empty() { "<none>".into() } else { roles.join(",") }
+}
+
+/// One request with the kubeconfig's identity.
+pub fn request(method: &str, path: &str) -> Result<String, Fatal> {
     let file = match std::env::var_os("KUBECONFIG") {
         Some(file) => file.into(),
         None => rooted("/etc/rancher/k3s/k3s.yaml"),
@@ -51,34 +72,17 @@ fn get(path: &str) -> Result<String, Fatal> {
     let config: Value = serde_saphyr::from_str(&text).map_err(|e| e.to_string())?;
     let (cluster, user) = (&config["clusters"][0]["cluster"], &config["users"][0]["user"]);
     let server = cluster["server"].as_str().ok_or("the kubeconfig names no server")?;
-    let agent = ureq::Agent::config_builder()
-        .tls_config(tls(cluster, user)?)
-        .proxy(None)
-        .http_status_as_error(false)
-        .build()
-        .new_agent();
-    let mut reply = agent.get(format!("{server}{path}")).call().map_err(|e| e.to_string())?;
-    let body = reply.body_mut().read_to_string().map_err(|e| e.to_string())?;
-    match reply.status().as_u16() {
-        200 => Ok(body),
-        status => Err(format!("Error from server: {status}: {body}")),
-    }
-}
-
-fn tls(cluster: &Value, user: &Value) -> Result<TlsConfig, Fatal> {
-    let pem = |value: &Value| {
+    let pem = |value: &Value| -> Result<String, Fatal> {
         let text = value.as_str().ok_or("the kubeconfig lacks a certificate or key")?;
-        base64::engine::general_purpose::STANDARD.decode(text).map_err(|e| e.to_string())
+        let pem = base64::engine::general_purpose::STANDARD.decode(text);
+        String::from_utf8(pem.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
     };
-    let certificate = |value: &Value| -> Result<_, Fatal> {
-        Certificate::from_pem(&pem(value)?).map_err(|e| e.to_string())
-    };
-    let ca = certificate(&cluster["certificate-authority-data"])?;
-    let own = certificate(&user["client-certificate-data"])?;
-    let key = PrivateKey::from_pem(&pem(&user["client-key-data"])?).map_err(|e| e.to_string())?;
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&[ca]))
-        .client_cert(Some(ClientCert::new_with_certs(&[own], key)))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build())
+    let trust = Trust::Bundle(pem(&cluster["certificate-authority-data"])?);
+    let (crt, key) = (pem(&user["client-certificate-data"])?, pem(&user["client-key-data"])?);
+    let client = Client::new(&trust, Some((&crt, &key)), PATIENCE)?;
+    let reply = client.send(method, &format!("{server}{path}"), None, None)?;
+    match reply.status {
+        200 => Ok(reply.text),
+        status => Err(format!("Error from server: {status}: {}", reply.text)),
+    }
 }

@@ -1,31 +1,38 @@
 //! `k3s-standin`: a test double of the k3s binary.
 //!
-//! It answers as a real K3s server was seen to answer (facts E of the project's notes): the same
-//! files, endpoints, exits and order of events, with none of the work behind them. It runs no
-//! container. Tests that have a real binary use that instead.
+//! It answers as a real K3s was seen to answer (facts E of the project's notes): the same files,
+//! endpoints, exits and order of events, with none of the work behind them. It runs no container;
+//! its etcd is a real one. Tests that have a real binary use that instead. `README.md` beside it
+//! says what it does not do.
 //!
 //! | file | what it stands for |
 //! |---|---|
-//! | [`config`] | `config.yaml`, its drop-ins, flags |
-//! | [`token`] | tokens and the CA hash in them |
-//! | [`pki`] | CAs, made here or placed beforehand, and the certificates they sign |
-//! | [`data`] | what survives a restart |
-//! | [`server`] | `k3s server`: the order of events |
-//! | [`api`] | the HTTPS port, 6443 |
-//! | [`kubectl`] | the two questions tests ask |
-//!
-//! Timing comes from the environment, which the unit's `EnvironmentFile=` can set:
-//! `K3S_STANDIN_PING_MS`, `K3S_STANDIN_READY_MS`, `K3S_STANDIN_NODE_MS` (milliseconds from start
-//! until `/ping`, `/readyz` and the node's Ready condition), and `K3S_STANDIN_ROOT` puts a
-//! directory before every default path.
+//! | [`config`], [`settings`], [`token`] | `config.yaml` and flags; timings; tokens |
+//! | [`pki`], [`bootstrap`] | CAs, what they sign, and how servers share them |
+//! | [`store`], [`etcd`] | the datastore; embedded etcd and its members |
+//! | [`server`], [`agent`], [`node`] | `k3s server`, `k3s agent`, the node in both |
+//! | [`api`], [`objects`], [`nodes`] | the port, 6443; Kubernetes objects; who is Ready |
+//! | [`access`], [`http`] | how nodes come to trust a server |
+//! | [`kubectl`], [`debug`] | what tests ask |
 
+mod access;
+mod agent;
 mod api;
+mod bootstrap;
 mod config;
-mod data;
+mod debug;
+mod etcd;
+mod host;
+mod http;
 mod kubectl;
 mod log;
+mod node;
+mod nodes;
+mod objects;
 mod pki;
 mod server;
+mod settings;
+mod store;
 mod token;
 
 use std::path::Path;
@@ -56,6 +63,9 @@ fn main() -> ExitCode {
 fn dispatch(args: &[String]) -> Result<(), Fatal> {
     match args.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
         Some(("server", rest)) => server::run(rest),
+        Some(("agent", rest)) => agent::run(rest),
+        Some(("etcd-child", rest)) => etcd::become_etcd(rest),
+        Some(("debug", rest)) => debug::run(rest),
         Some(("kubectl", rest)) => kubectl::run(rest),
         Some(("--version" | "-v", _)) => {
             log::out(&format!("k3s version {} (stand-in)\ngo version none\n", version()))

@@ -3,9 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use ring::digest::{SHA256, digest};
-
 use crate::Fatal;
 use crate::config::Config;
 
@@ -48,26 +45,6 @@ impl Token {
     pub fn full(&self, hash: &str, user: &str) -> String {
         format!("K10{hash}::{user}:{}\n", self.password)
     }
-}
-
-/// The hash in a token: of the file's bytes where it is one certificate, else of the last one's
-/// DER (K3s `pkg/clientaccess`).
-pub fn ca_hash(pem: &str) -> Result<String, Fatal> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    let hashed = match pem.matches(BEGIN).count() {
-        0 => return Err("no certificate in server-ca.crt".into()),
-        1 => digest(&SHA256, pem.as_bytes()),
-        _ => {
-            let last = pem.rsplit(BEGIN).next().unwrap_or_default();
-            let body = last.split("-----END").next().unwrap_or_default();
-            let body: String = body.split_whitespace().collect();
-            let der = base64::engine::general_purpose::STANDARD
-                .decode(body)
-                .map_err(|e| format!("server-ca.crt: {e}"))?;
-            digest(&SHA256, &der)
-        }
-    };
-    Ok(hashed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -1,0 +1,4 @@
+//! HTTP over TLS, both sides.
+
+pub mod client;
+pub mod server;
