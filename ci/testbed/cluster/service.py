@@ -194,6 +194,8 @@ class Service:
         elif self._restarts(status, good):
             self.state, self.sub = "activating", "auto-restart"
             self.due, self.then = time.monotonic() + self.unit.seconds("RestartSec", 0.1), self._restart
+        elif good and self.unit.get("RemainAfterExit") in ("yes", "true"):
+            self.state, self.sub = "active", "exited"
         else:
             self._settle("inactive" if good else "failed", "dead" if good else "failed")
 
