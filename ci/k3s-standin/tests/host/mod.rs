@@ -155,10 +155,6 @@ impl Host {
             child.wait().unwrap();
         }
     }
-
-    pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("a started process").id()
-    }
 }
 
 impl Drop for Host {
