@@ -7,7 +7,7 @@
 //! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
 //! | 4 jobs | [`job`] wires the steps of a verb |
 //! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
-//! | 2 mechanism | [`fetch`], [`disk`], [`fs`], [`emit`], [`pki`] |
+//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`pki`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
 //! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
@@ -25,6 +25,7 @@ pub mod disk;
 pub mod emit;
 pub mod fetch;
 pub mod fs;
+pub mod packages;
 pub mod pki;
 
 pub mod io;

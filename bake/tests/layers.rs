@@ -9,18 +9,20 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "disk", "fs", "emit", "pki"],
+    &["fetch", "packages", "disk", "fs", "emit", "pki"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.
-const SIDEWAYS: [(&str, &str); 8] = [
+const SIDEWAYS: [(&str, &str); 10] = [
     ("cli", "ui"),
     ("recipe", "profile"),
     ("recipe", "provenance"),
     ("fetch", "disk"),
     ("emit", "disk"),
+    ("packages", "fetch"),
+    ("packages", "fs"),
     ("store", "io"),
     ("store", "sys"),
     ("io", "sys"),

@@ -153,6 +153,7 @@ fn a_node_has_the_steps_of_its_role() {
             architecture: text(),
             file: text(),
             sha256: text(),
+            batch: 0,
         }];
     };
     let all = ["packages", "vip", "bootstrap", "k3s", "confirm", "seal"];

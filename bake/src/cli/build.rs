@@ -41,6 +41,9 @@ pub struct Args {
     /// Device binary to bake instead of the one that came with bake
     #[arg(long, value_name = "FILE")]
     firstboot: Option<PathBuf>,
+    /// Folder of .deb files to take packages from instead of the image's own sources
+    #[arg(long, value_name = "FOLDER")]
+    packages: Option<PathBuf>,
     /// Replace the output where it exists
     #[arg(long)]
     force: bool,
@@ -77,6 +80,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         k3s: args.k3s.clone(),
         airgap_images: args.airgap_images.clone(),
         firstboot: args.firstboot.clone(),
+        packages: args.packages.clone(),
         replace: args.replace,
     };
     let fetcher = session.fetcher()?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::cache::remove;
+use super::client::Way;
 use super::download::Wanted;
 use super::entry::{Kind, Record};
 use super::{Fetcher, Listed, local, unpack};
@@ -70,6 +71,7 @@ impl Fetcher<'_> {
             url: request.url.clone(),
             sha256: request.sha256,
             size: request.size,
+            way: Way::Private,
         };
         let got = self.download(&key, &wanted)?;
         let record = Record::new(&request.name, got.url.as_str(), got.sha256, got.len);

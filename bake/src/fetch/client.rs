@@ -24,6 +24,8 @@ pub(super) enum Failure {
     Again { reason: String, pause: Option<Duration> },
     /// No other try will.
     Final(Error),
+    /// The server has no such file.
+    Absent(Error),
 }
 
 impl From<Error> for Failure {
@@ -73,12 +75,13 @@ impl Client {
     pub(super) fn get(
         &self,
         url: &Url,
+        way: Way,
         from: u64,
         if_range: Option<&str>,
     ) -> Result<Response, Failure> {
         let actual = self.actual(url);
         if self.mirror.is_none() {
-            require_safe(&actual)?;
+            require_safe(&actual, way)?;
         }
         let mut request = self.http.get(actual).header(header::ACCEPT_ENCODING, "identity");
         if from > 0 {
@@ -92,11 +95,20 @@ impl Client {
     }
 }
 
-/// HTTPS, or HTTP on the loopback interface.
-fn require_safe(url: &Url) -> Result<()> {
+/// What may be asked for over plain HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Only what is on the loopback interface.
+    Private,
+    /// Anything: its digest or its signature will tell whether it was changed on the way.
+    Plain,
+}
+
+/// HTTPS, or HTTP on the loopback interface or where `way` allows it.
+fn require_safe(url: &Url, way: Way) -> Result<()> {
     let reason = match url.scheme() {
         "https" => return Ok(()),
-        "http" if is_loopback(url) => return Ok(()),
+        "http" if is_loopback(url) || way == Way::Plain => return Ok(()),
         "http" => "it is plain HTTP, which anyone on the way can change",
         _ => "it is neither HTTPS nor HTTP",
     };
@@ -141,17 +153,17 @@ fn judge(response: Response, url: &Url) -> Result<Response, Failure> {
         }
         _ => {
             let error = Error::Network { url: shown(url), reason: said(status) };
-            Err(Failure::Final(match status {
-                StatusCode::NOT_FOUND | StatusCode::GONE => error.hint(
+            Err(match status {
+                StatusCode::NOT_FOUND | StatusCode::GONE => Failure::Absent(error.hint(
                     "the file may have moved: see `bake images list` for newer ones, or try --mirror",
-                ),
+                )),
                 StatusCode::FORBIDDEN
                 | StatusCode::UNAUTHORIZED
-                | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                    error.hint("a proxy or the server refuses access: check HTTPS_PROXY, or try --mirror")
-                }
-                _ => error,
-            }))
+                | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Failure::Final(
+                    error.hint("a proxy or the server refuses access: check HTTPS_PROXY, or try --mirror"),
+                ),
+                _ => Failure::Final(error),
+            })
         }
     }
 }

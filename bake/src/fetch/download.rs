@@ -8,7 +8,7 @@ use reqwest::blocking::Response;
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
-use super::client::{Client, Failure, shown};
+use super::client::{Client, Failure, Way, shown};
 use super::fetcher::Options;
 use super::part::{Origin, Part};
 use super::stream::{self, Body};
@@ -34,6 +34,7 @@ pub(super) struct Wanted {
     /// What it must be; without it the caller verifies what it unpacks to.
     pub(super) sha256: Option<Sha256>,
     pub(super) size: Option<u64>,
+    pub(super) way: Way,
 }
 
 /// A complete file in the folder of downloads.
@@ -96,34 +97,32 @@ pub(super) fn run(
     }
 }
 
-/// A small text, in memory.
-pub(super) fn text(
+/// A small file, in memory; an error inside where the server has none.
+pub(super) fn small(
     client: &Client,
     options: &Options,
     sink: &dyn Sink,
-    name: &str,
-    url: &Url,
+    wanted: &Wanted,
     limit: u64,
-) -> Result<String> {
-    let wanted = Wanted { name: name.into(), url: url.clone(), sha256: None, size: None };
+) -> Result<Result<Vec<u8>>> {
     let mut tries = Tries::default();
     loop {
-        let outcome = text_once(client, &options.cancel, name, url, limit);
-        match outcome {
-            Ok(body) => return Ok(body),
-            Err(failure) => tries.failed(failure, false, &wanted, options, sink)?,
+        match small_once(client, &options.cancel, wanted, limit) {
+            Ok(body) => return Ok(Ok(body)),
+            Err(Failure::Absent(error)) => return Ok(Err(error)),
+            Err(failure) => tries.failed(failure, false, wanted, options, sink)?,
         }
     }
 }
 
-fn text_once(
+fn small_once(
     client: &Client,
     cancel: &Cancel,
-    name: &str,
-    url: &Url,
+    wanted: &Wanted,
     limit: u64,
-) -> Result<String, Failure> {
-    let body = Body::new(stream::get(client, url, 0, None, cancel)?)?;
+) -> Result<Vec<u8>, Failure> {
+    let Wanted { name, url, way, .. } = wanted;
+    let body = Body::new(stream::get(client, url, *way, 0, None, cancel)?)?;
     let mut bytes = Vec::new();
     while let Some(piece) = body.next(cancel)? {
         bytes.extend(piece.map_err(|e| broken(&e))?);
@@ -132,10 +131,7 @@ fn text_once(
             return Err(Failure::Final(Error::Network { url: shown(url), reason }));
         }
     }
-    String::from_utf8(bytes).map_err(|_| {
-        let reason = "it is no text".into();
-        Failure::Final(Error::Corrupt { what: name.into(), reason })
-    })
+    Ok(bytes)
 }
 
 struct Session<'a> {
@@ -170,7 +166,9 @@ impl Session<'_> {
         let validator = part.origin.validator.clone();
         let url = &self.wanted.url;
         let cancel = &self.options.cancel;
-        let response = stream::get(self.client, url, part.len(), validator.as_deref(), cancel)?;
+        let way = self.wanted.way;
+        let response =
+            stream::get(self.client, url, way, part.len(), validator.as_deref(), cancel)?;
         let headers = response.headers();
         let mut total = full_length(&response);
         match response.status() {
@@ -287,7 +285,7 @@ impl Tries {
         sink: &dyn Sink,
     ) -> Result<()> {
         let (reason, asked) = match failure {
-            Failure::Final(error) => return Err(error),
+            Failure::Final(error) | Failure::Absent(error) => return Err(error),
             Failure::Again { reason, pause } => (reason, pause),
         };
         self.in_a_row = if progress { 1 } else { self.in_a_row + 1 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::client::{self, Client};
+use super::client::{self, Client, Way};
 use super::download::{self, Wanted};
 use super::entry::{Kind, Record};
 use super::{Cache, Verified};
@@ -117,6 +117,10 @@ impl<'a> Fetcher<'a> {
     /// [`Error::Verification`] where the server has other bytes (they are removed), [`Error::Io`],
     /// [`Error::Interrupted`].
     pub fn file(&self, request: &FileRequest) -> Result<Verified<File>> {
+        self.obtain(request, Way::Private)
+    }
+
+    pub(super) fn obtain(&self, request: &FileRequest, way: Way) -> Result<Verified<File>> {
         let key = request.sha256.to_string();
         if let Some(found) = self.cache.open_file(&key, self.sink)? {
             return Ok(found);
@@ -131,6 +135,7 @@ impl<'a> Fetcher<'a> {
             url: request.url.clone(),
             sha256: Some(request.sha256),
             size: request.size,
+            way,
         };
         let got = self.download(&key, &wanted)?;
         let record = Record::new(&request.name, got.url.as_str(), got.sha256, got.len);
@@ -148,7 +153,23 @@ impl<'a> Fetcher<'a> {
     /// As [`Fetcher::file`].
     pub fn text(&self, name: &str, url: &Url, limit: u64) -> Result<String> {
         self.refuse_offline(name, url)?;
-        download::text(self.client()?, &self.options, self.sink, name, url, limit)
+        let bytes = self.small(name, url, Way::Private, limit)??;
+        String::from_utf8(bytes).map_err(|_| {
+            let reason = "it is no text".into();
+            Error::Corrupt { what: name.into(), reason }
+        })
+    }
+
+    /// A small file; an error inside where the server has none.
+    pub(super) fn small(
+        &self,
+        name: &str,
+        url: &Url,
+        way: Way,
+        limit: u64,
+    ) -> Result<Result<Vec<u8>>> {
+        let wanted = Wanted { name: name.into(), url: url.clone(), sha256: None, size: None, way };
+        download::small(self.client()?, &self.options, self.sink, &wanted, limit)
     }
 
     pub(super) fn download(&self, key: &str, wanted: &Wanted) -> Result<download::Downloaded> {
@@ -160,7 +181,11 @@ impl<'a> Fetcher<'a> {
         self.sink.emit(Event::Warning { message });
     }
 
-    pub(super) fn refuse_offline(&self, name: &str, url: &Url) -> Result<()> {
+    /// Nothing, unless nothing may be downloaded.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] that tells what is missing from the cache.
+    pub fn refuse_offline(&self, name: &str, url: &Url) -> Result<()> {
         if !self.options.offline {
             return Ok(());
         }

@@ -13,6 +13,7 @@ pub mod k3s;
 mod local;
 mod lock;
 mod part;
+mod signed;
 mod stream;
 mod unpack;
 mod verified;

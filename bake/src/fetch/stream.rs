@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::blocking::Response;
 use url::Url;
 
-use super::client::{Client, Failure};
+use super::client::{Client, Failure, Way};
 use crate::error::{Error, Result};
 use crate::sys::interrupt::Cancel;
 
@@ -22,6 +22,7 @@ const PIECE: usize = 1 << 18;
 pub(super) fn get(
     client: &Client,
     url: &Url,
+    way: Way,
     from: u64,
     if_range: Option<&str>,
     cancel: &Cancel,
@@ -29,7 +30,7 @@ pub(super) fn get(
     let (client, url, if_range) = (client.clone(), url.clone(), if_range.map(str::to_owned));
     let answer = in_thread(move |answer| {
         // The receiver is gone only when nobody wants the answer.
-        drop(answer.send(client.get(&url, from, if_range.as_deref())));
+        drop(answer.send(client.get(&url, way, from, if_range.as_deref())));
     })?;
     wait(&answer, cancel)?.unwrap_or_else(|| Err(Failure::again("the request was lost")))
 }

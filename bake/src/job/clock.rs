@@ -31,6 +31,14 @@ pub fn fixed() -> Result<Option<i64>> {
         .ok_or_else(|| Error::Usage(format!("SOURCE_DATE_EPOCH={} is no number", value.display())))
 }
 
+/// The wall clock, in seconds since 1970-01-01 UTC: only to judge whether what others signed is
+/// still valid, never for outputs.
+#[must_use]
+pub fn wall() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
 /// Modification time of a host file, in seconds since 1970-01-01 UTC.
 ///
 /// # Errors

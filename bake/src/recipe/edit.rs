@@ -33,6 +33,8 @@ pub enum Topic {
     Vip,
     /// Keys and certificates.
     Pki,
+    /// Debian packages for the first boot.
+    Packages,
     /// Ports.
     Firewall,
     /// The device binary and what it reads.
@@ -56,6 +58,7 @@ impl fmt::Display for Topic {
             Self::K3s => "K3s",
             Self::Vip => "shared address",
             Self::Pki => "keys and certificates",
+            Self::Packages => "packages",
             Self::Firewall => "firewall",
             Self::Firstboot => "firstboot",
             Self::Files => "files of the profile",

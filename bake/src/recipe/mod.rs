@@ -18,6 +18,7 @@ mod iptables;
 mod k3s;
 mod kernel;
 mod network;
+mod packages;
 mod pki;
 mod steps;
 mod swap;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use nodeconf::{NodeConfig, Role};
 
 pub use edit::{Access, Action, Edit, Material, Source, Topic};
+pub use packages::wanted as wanted_packages;
 pub use traits::Traits;
 
 use crate::error::{Error, Result};
@@ -49,6 +51,17 @@ pub struct Materials {
     pub airgap: Option<Bundle>,
     /// Manifests and files the profile names, by their path on the host.
     pub host_files: BTreeMap<PathBuf, Material>,
+    /// Debian packages to install on the first boot, in dpkg's order.
+    pub packages: Vec<Deb>,
+}
+
+/// A Debian package.
+#[derive(Debug, Clone)]
+pub struct Deb {
+    /// As the node's configuration lists it.
+    pub package: nodeconf::Package,
+    /// The file.
+    pub material: Material,
 }
 
 /// An archive of container images.
@@ -111,7 +124,6 @@ pub fn recipe(
     materials: &Materials,
     time: i64,
 ) -> Result<Recipe> {
-    refuse_packages(plan)?;
     let mut steps = Steps::new();
     if plan.node.role != Role::Database {
         kernel::edits(traits, plan, &mut steps);
@@ -129,12 +141,13 @@ pub fn recipe(
     vip::edits(plan, &mut steps);
     pki::edits(&plan.pki, &mut steps);
     firewall::edits(traits, plan, &mut steps);
-    let config = plan.config(&BaseFacts {
+    let mut config = plan.config(&BaseFacts {
         boot_mount: traits.boot_mount.clone(),
         clock_floor: u64::try_from(time).unwrap_or(0),
         iptables: iptables.outcome,
         root_growth: traits.growth != Growth::None,
     });
+    packages::edits(materials, &mut config, &mut steps);
     firstboot::edits(plan, &config, materials, &mut steps);
     files(plan, materials, &mut steps)?;
     let Steps { edits, notes, warnings, .. } = steps;
@@ -151,16 +164,6 @@ fn files(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -> Result<()
         steps.put(&file.path, Access { mode: file.mode, uid: file.uid, gid: file.gid }, source);
     }
     Ok(())
-}
-
-fn refuse_packages(plan: &NodePlan) -> Result<()> {
-    if plan.system.packages.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Unsupported {
-        what: format!("system.packages ({})", plan.system.packages.join(", ")),
-        feature: "this version installs no Debian packages into an image".into(),
-    })
 }
 
 #[cfg(test)]

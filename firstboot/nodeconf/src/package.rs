@@ -14,4 +14,8 @@ pub struct Package {
     pub file: String,
     /// SHA-256 of the file, lower-case hexadecimal.
     pub sha256: String,
+    /// Packages of one batch may go to dpkg together; a later batch has packages that pre-depend
+    /// on an earlier one. From 0.
+    #[serde(default)]
+    pub batch: u16,
 }

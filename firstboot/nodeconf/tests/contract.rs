@@ -52,6 +52,7 @@ fn server() -> NodeConfig {
             architecture: "arm64".into(),
             file: "keepalived_1%3a2.2.7-1+b2_arm64.deb".into(),
             sha256: "5c".repeat(32),
+            batch: 0,
         }],
     }
 }

@@ -10,15 +10,18 @@ use crate::arch::Arch;
 use crate::error::{Context, IoContext, Result};
 use crate::event::Sink;
 use crate::fetch::{Fetcher, Verified};
+use crate::fs::root::Root;
 use crate::io::digest::Sha256;
-use crate::job::fetch;
+use crate::job::{clock, fetch};
+use crate::packages::{self, Staged, Wanted};
 use crate::profile::{FileContent, HostFile, NodePlan};
 use crate::provenance::Component;
-use crate::recipe::{Bundle, Material, Materials};
+use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages};
 use crate::store::{FileSource, Payload};
 
 pub(super) fn gather(
     request: &Request,
+    root: &Root,
     arch: Arch,
     fetcher: &Fetcher<'_>,
     sink: &dyn Sink,
@@ -42,9 +45,32 @@ pub(super) fn gather(
             airgap = Some(Bundle { file_name, material: verified(found, what)? });
         }
     }
+    let packages = packages(request, root, arch, fetcher, sink)?;
     let firstboot = firstboot::find(request.firstboot.as_deref(), arch)?;
     let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
-    Ok(Materials { firstboot, k3s: program, airgap, host_files })
+    Ok(Materials { firstboot, k3s: program, airgap, host_files, packages })
+}
+
+/// What the node needs of its distribution and the image does not have.
+fn packages(
+    request: &Request,
+    root: &Root,
+    architecture: Arch,
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+) -> Result<Vec<Deb>> {
+    let names = wanted_packages(&request.plan);
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let folder = request.packages.as_deref();
+    let wanted = Wanted { root, architecture, names: &names, now: clock::wall(), folder };
+    let staged = packages::gather(&wanted, fetcher, sink)?.into_iter();
+    let deb = |Staged { package, deb }: Staged| {
+        let what = format!("{} {}", package.name, package.version);
+        Ok(Deb { package, material: verified(deb, what)? })
+    };
+    staged.map(deb).collect()
 }
 
 /// What the record says came from elsewhere. Of a file the user named, nobody knows the release.

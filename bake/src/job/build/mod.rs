@@ -44,6 +44,8 @@ pub struct Request {
     pub airgap_images: Option<PathBuf>,
     /// Device binary to use instead of the one beside `bake`.
     pub firstboot: Option<PathBuf>,
+    /// Folder of `.deb` files to take packages from instead of the image's sources.
+    pub packages: Option<PathBuf>,
     /// Whether the node's board is replaced, so that it has forgotten what it promised.
     pub replace: bool,
 }
@@ -107,7 +109,8 @@ pub fn prepare(
     }
     let traits = Traits::detect(opened.root()?)
         .with_context(|| format!("looking at {}", base.path.display()))?;
-    let materials = materials::gather(&request, traits.architecture, fetcher, sink)?;
+    let materials =
+        materials::gather(&request, opened.root()?, traits.architecture, fetcher, sink)?;
     if let Some(secrets) = secrets {
         let inputs = request.plan.inputs_digest(&inputs(&base, &traits, &materials))?;
         let node = &mut request.plan.node;
@@ -148,6 +151,8 @@ fn inputs(base: &BaseImage, traits: &Traits, materials: &Materials) -> BTreeMap<
     let mut all = BTreeMap::from([("base".to_owned(), base)]);
     let parts = [("k3s", materials.k3s.as_ref()), ("firstboot", Some(&materials.firstboot))];
     let bundle = materials.airgap.as_ref().map(|bundle| &bundle.material);
+    let debs = materials.packages.iter();
+    all.extend(debs.map(|d| (format!("package {}", d.package.name), d.package.sha256.clone())));
     for (name, material) in parts.into_iter().chain([("airgap", bundle)]) {
         all.extend(material.map(|m| (name.to_owned(), m.sha256.clone())));
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::apply::{Applied, apply, seal};
-use super::{Bundle, Material, Materials, Recipe, Traits, recipe};
+use super::{Bundle, Deb, Material, Materials, Recipe, Traits, recipe};
 use crate::fs::root::Root;
 use crate::fs::{FileKind, Metadata};
 use crate::profile::{FileContent, NodePlan};
@@ -46,7 +46,21 @@ fn materials(plan: &NodePlan) -> Materials {
             material: material("container images", "images"),
         }),
         host_files,
+        packages: super::wanted_packages(plan).iter().map(|name| deb(name)).collect(),
     }
+}
+
+fn deb(name: &str) -> Deb {
+    let material = material(&format!("package {name}"), name);
+    let package = nodeconf::Package {
+        name: name.into(),
+        version: "1:2-3".into(),
+        architecture: "arm64".into(),
+        file: format!("{name}_1%3a2-3_arm64.deb"),
+        sha256: material.sha256.clone(),
+        batch: 0,
+    };
+    Deb { package, material }
 }
 
 fn recipe_for(root: &Root, plan: &NodePlan) -> Recipe {
