@@ -287,6 +287,7 @@ fn classify_tls(error: &rustls::Error) -> HttpsError {
             | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::AccessDenied
+            | Alert::DecryptError
             | Alert::CertificateRequired,
         ) => HttpsError::Rejected(text),
         _ => HttpsError::Unreachable(text),

@@ -13,9 +13,9 @@ use tokio::task::AbortHandle;
 /// Strangers from one address.
 const NEAR: usize = 16;
 /// Strangers in all.
-const STRANGERS: usize = 48;
+const STRANGERS: usize = 32;
 /// Connections in all.
-const ALL: usize = 96;
+const ALL: usize = 48;
 
 /// Whether a connection's certificate was verified.
 pub(super) type Known = Rc<Cell<bool>>;

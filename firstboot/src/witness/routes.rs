@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bootstrap::Request as Ask;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use nodeconf::NodeConfig;
 use rustls::pki_types::CertificateDer;
@@ -19,7 +19,7 @@ use crate::finding::Condition;
 use crate::sys::{Priority, Sys};
 
 /// Longest request; one names every server of the cluster, some 100 bytes each.
-const BODY_LIMIT: usize = 32 * 1024;
+const BODY_LIMIT: usize = 16 * 1024;
 /// For sending it.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -121,12 +121,14 @@ fn parse(path: &str, body: &[u8]) -> Result<Ask, Answer> {
 }
 
 async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let too_long = || complain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long");
+    if request.body().size_hint().lower() > BODY_LIMIT as u64 {
+        return Err(too_long());
+    }
     let collected = Limited::new(request.into_body(), BODY_LIMIT).collect();
     match tokio::time::timeout(BODY_TIME, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => {
-            Err(complain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long"))
-        }
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(complain(StatusCode::BAD_REQUEST, "the request is cut off")),
         Err(_) => Err(complain(StatusCode::REQUEST_TIMEOUT, "the request takes too long")),
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 
-use bootstrap::{Card, Config, Nonce, Observed, Reply, Request, State, View};
+use bootstrap::{Card, Config, Nonce, Observed, Reply, Request, SlotAction, State, Verdict, View};
 use nodeconf::{NodeConfig, Role, Topology, paths};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::has_etcd_data;
 use crate::finding::Condition;
-use crate::sys::{Sys, write_durable};
+use crate::sys::{Priority, Sys, write_durable};
 
 /// What lies in the file: a card that turns bits must not turn a promise into another.
 #[derive(Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Voter {
         })
     }
 
-    /// Answers a request, having made durable what the answer promises.
+    /// Answers a request, having made durable what the answer promises, and told the journal.
     ///
     /// # Errors
     /// Why nothing can be promised now; nothing was.
@@ -56,6 +56,9 @@ impl Voter {
         let (new, reply) = old.on_request(&self.config, request, &observe(sys)?);
         if !new.same_file(&old) {
             write(sys, &new)?;
+            if let Some(deed) = deed(request, &reply) {
+                sys.say(Priority::Notice, &format!("witness: {deed}"));
+            }
         }
         self.kept.replace(Some(new));
         Ok(reply)
@@ -69,37 +72,64 @@ impl Voter {
         Ok(self.state(sys)?.view(&self.config, &observe(sys)?))
     }
 
+    /// Whether a state is the one of this card; not so where the card was baked anew as a later
+    /// incarnation of its node, which voids what the earlier one promised.
+    fn is_ours(&self, card: &Card) -> Result<bool, Condition> {
+        if *card.name == *self.node && card.incarnation <= self.incarnation {
+            return Ok(card.incarnation == self.incarnation);
+        }
+        Err(Condition::new(
+            format!(
+                "{} is of {}, incarnation {}, and this card is {}, incarnation {}",
+                paths::WITNESS_STATE,
+                card.name,
+                card.incarnation,
+                self.node,
+                self.incarnation
+            ),
+            "a card becomes another node by baking and flashing it again",
+        ))
+    }
+
     /// The state: as kept in memory, else from the file, else a new card's, which is written first.
     fn state(&self, sys: &dyn Sys) -> Result<State, Condition> {
         if let Some(state) = &*self.kept.borrow() {
             return Ok(state.clone());
         }
         let state = match load(sys)? {
-            Some(state) => state,
-            None => {
+            Some(state) if self.is_ours(state.card())? => state,
+            // The first start on this card: its nonce must be durable before anybody hears it.
+            _ => {
                 let card = Card::new(&self.node, self.incarnation, nonce()?);
                 let state = State::new(card, now_ms(sys));
                 write(sys, &state)?;
                 state
             }
         };
-        let card = state.card();
-        if *card.name != *self.node || card.incarnation != self.incarnation {
-            return Err(Condition::new(
-                format!(
-                    "{} is of {}, incarnation {}, and this card is {}, incarnation {}",
-                    paths::WITNESS_STATE,
-                    card.name,
-                    card.incarnation,
-                    self.node,
-                    self.incarnation
-                ),
-                "a card becomes another node by baking and flashing it again",
-            ));
-        }
         self.kept.replace(Some(state.clone()));
         Ok(state)
     }
+}
+
+/// What was done with a request that changed what is kept, for people.
+fn deed(request: &Request, reply: &Reply) -> Option<String> {
+    let from = &request.from().name;
+    Some(match (request, &reply.verdict) {
+        (Request::Prepare { ballot, .. }, Verdict::Promised) => {
+            format!("promised to hear out {from}, round {}", ballot.round)
+        }
+        (Request::Accept { ballot, .. }, Verdict::Accepted) => {
+            format!("agreed that {from} founds the cluster, round {}", ballot.round)
+        }
+        (Request::Formed { ballot, .. }, Verdict::Noted) => {
+            format!("heard that {} founded the cluster", ballot.founder.name)
+        }
+        (Request::Slot { action: SlotAction::Release, .. }, Verdict::Granted) => {
+            format!("{from} no longer joins")
+        }
+        (Request::Slot { .. }, Verdict::Granted) => format!("lets {from} join, and nobody else"),
+        _ => return None,
+    })
 }
 
 /// What the witness of this node keeps, read by somebody else; `None` where it keeps nothing.

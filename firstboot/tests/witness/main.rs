@@ -1,0 +1,8 @@
+//! The witness as others meet it: a real process, over real TLS, killed and starved.
+
+#![allow(clippy::print_stderr)] // figures for the log
+
+mod hostile;
+mod node;
+mod trust;
+mod vote;
