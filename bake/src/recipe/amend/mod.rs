@@ -11,6 +11,7 @@ mod lines;
 use std::fmt;
 
 pub use accounts::{Group, Passwd, Shadow};
+pub(super) use firewall::range;
 pub use firewall::{Opening, Protocol};
 pub(super) use kernel::grub_has;
 pub(super) use lines::is_swap;
@@ -59,8 +60,10 @@ pub enum Amendment {
     Gshadow(Group),
     /// Openings in `user.rules` of ufw.
     UfwRules(Vec<Opening>),
-    /// A service of ours in a zone file of firewalld.
-    FirewalldService(String),
+    /// Openings that have no words in `user.rules`, in `before.rules` of ufw.
+    UfwBefore(Vec<Opening>),
+    /// XML elements in a zone file of firewalld.
+    FirewalldZone(Vec<String>),
 }
 
 impl Amendment {
@@ -81,7 +84,8 @@ impl Amendment {
             Self::Group(entry) => entry.apply_group(old),
             Self::Gshadow(entry) => entry.apply_gshadow(old),
             Self::UfwRules(openings) => firewall::ufw(old, openings),
-            Self::FirewalldService(name) => firewall::firewalld(old, name),
+            Self::UfwBefore(openings) => firewall::ufw_before(old, openings),
+            Self::FirewalldZone(elements) => firewall::firewalld(old, elements),
         }
     }
 
@@ -114,11 +118,11 @@ impl fmt::Display for Amendment {
             Self::Shadow(entry) => write!(f, "password of {}", entry.name),
             Self::LockPassword(name) => write!(f, "no password login for {name}"),
             Self::Group(entry) | Self::Gshadow(entry) => write!(f, "{entry}"),
-            Self::UfwRules(openings) => {
+            Self::UfwRules(openings) | Self::UfwBefore(openings) => {
                 let all: Vec<_> = openings.iter().map(Opening::to_string).collect();
                 write!(f, "allow {}", all.join(", "))
             }
-            Self::FirewalldService(name) => write!(f, "service {name}"),
+            Self::FirewalldZone(elements) => f.write_str(&elements.join(" ")),
         }
     }
 }

@@ -1,0 +1,74 @@
+//! What nft and iptables-restore say of the openings, and what they come to.
+
+use std::process::Command;
+
+use super::fixtures::{RELEASES, release};
+use super::plans::{DATABASE, ETCD, plan};
+use super::{bake, text};
+use crate::fs::root::Root;
+
+fn baked(name: &str, yaml: &str, node: &str) -> Root {
+    let mut root = release(name);
+    bake(&mut root, &plan(yaml, node, &["cluster.load_balancer={provider: none}"]));
+    root
+}
+
+/// Runs `program` in a network namespace of its own on a file of `rules`.
+fn accepts(program: &str, arguments: &[&str], rules: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules");
+    std::fs::write(&file, rules).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", program]).args(arguments).arg(&file);
+    let out = command.output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{program}: {said}; ci/install-deps installs it\n{rules}");
+}
+
+#[test]
+fn nft_accepts_the_openings_of_every_role() {
+    for (yaml, node) in [(ETCD, "node2"), (ETCD, "worker1"), (DATABASE, "db")] {
+        accepts("nft", &["-c", "-f"], &text(&baked("bookworm", yaml, node), "/etc/nftables.conf"));
+    }
+}
+
+#[test]
+fn iptables_accepts_the_openings_of_ufw() {
+    for (yaml, node) in [(ETCD, "node2"), (ETCD, "worker1"), (DATABASE, "db")] {
+        let root = baked("noble", yaml, node);
+        for file in ["/etc/ufw/user.rules", "/etc/ufw/before.rules"] {
+            accepts("iptables-restore", &["--test"], &text(&root, file));
+        }
+    }
+}
+
+#[test]
+fn only_servers_reach_etcd_and_the_database() {
+    let rules = text(&baked("bookworm", ETCD, "node2"), "/etc/nftables.conf");
+    let about = |word: &str| rules.lines().filter(|line| line.contains(word)).count();
+    assert_eq!((about("dport 2379-2380"), about("ip protocol 112")), (2, 2), "{rules}");
+    for line in rules.lines().filter(|l| l.contains("2379") || l.contains("protocol 112")) {
+        assert!(line.contains("ip saddr 192.168.24.11") || line.contains("ip saddr 192.168.24.13"));
+    }
+    assert!(rules.contains("tcp dport 16444 accept") && rules.contains("udp dport 8472 accept"));
+    let rules = text(&baked("bookworm", DATABASE, "db"), "/etc/nftables.conf");
+    for server in ["192.168.24.11", "192.168.24.12"] {
+        assert!(
+            rules.contains(&format!("input ip saddr {server} tcp dport 5432 accept")),
+            "{rules}"
+        );
+    }
+    assert_eq!(rules.matches("5432").count(), 2, "{rules}");
+    assert!(!rules.contains("8472"), "{rules}");
+}
+
+#[test]
+fn an_image_without_a_firewall_gets_none() {
+    for (name, _) in RELEASES {
+        let root = baked(name, ETCD, "node1");
+        for file in ["/etc/nftables.conf", "/etc/ufw/user.rules"] {
+            let there = |root: &Root| root.lstat(file.as_bytes()).unwrap().is_some();
+            assert_eq!(there(&root), there(&release(name)), "{name}: {file}");
+        }
+    }
+}
