@@ -9,7 +9,7 @@ use crate::finding::{Condition, Finding};
 use crate::ledger::{Ledger, LedgerError, Moment};
 use crate::machine::{Action, Facts, StepId, decide, steps as steps_of};
 use crate::report::Report;
-use crate::steps::{self, Context};
+use crate::steps::{self, Context, Memory};
 use crate::sys::{Priority, Sys};
 
 const LOCK: &str = "/run/bake/lock";
@@ -24,7 +24,14 @@ pub fn run(sys: &dyn Sys) -> Exit {
     let report = Report::open(sys);
     let (exit, trouble) = match prepare(sys, &report) {
         Ok((config, ledger)) => {
-            let mut run = Run { sys, config, ledger, report: &report, facts: Facts::default() };
+            let mut run = Run {
+                sys,
+                config,
+                ledger,
+                report: &report,
+                facts: Facts::default(),
+                memory: Memory::default(),
+            };
             run.drive()
         }
         Err((exit, condition)) => (exit, Some((StepId::Identity, condition))),
@@ -113,6 +120,7 @@ struct Run<'a> {
     ledger: Ledger,
     report: &'a Report<'a>,
     facts: Facts,
+    memory: Memory,
 }
 
 impl Run<'_> {
@@ -133,6 +141,8 @@ impl Run<'_> {
             config: &self.config,
             report: self.report,
             applied: self.facts.was_applied(step),
+            sealed: self.ledger.sealed(),
+            memory: &self.memory,
         }
     }
 

@@ -29,6 +29,7 @@ fn cut(fake: &Fake, call: u64) -> bool {
     match catch_unwind(AssertUnwindSafe(|| fake.run())) {
         Ok(exit) => {
             assert_eq!(exit, Exit::Converged);
+            fake.cut_never();
             false
         }
         Err(thrown) if thrown.is::<PowerCut>() => true,
@@ -89,7 +90,7 @@ fn a_first_boot_converges_and_rests() {
     let fake = Fake::new();
     assert_eq!(fake.run(), Exit::Converged);
     let effects = fake.world.borrow().effects.clone();
-    assert_eq!(effects, ["swapoff", "enable k3s.service", "start k3s.service"]);
+    assert_eq!(effects, ["swapoff", "start k3s.service", "enable k3s.service"]);
     assert_eq!(fake.file("/etc/hostname").as_deref(), Some("node1\n"));
     assert!(fake.file("/etc/hosts").unwrap().contains("127.0.1.1\tnode1\n"));
     assert_eq!(fake.file(paths::NODE_SECRETS), None);
@@ -116,7 +117,10 @@ fn the_power_may_go_at_every_call() {
             assert!(done(&fake).starts_with(recorded), "{context}: a record was rewritten");
             if loss == Loss::Nothing {
                 let effects = fake.world.borrow().effects.clone();
+                // A board that is not yet enabled has to be started again.
                 let mut once = effects.clone();
+                once.retain(|effect| !effect.starts_with("start"));
+                let effects = once.clone();
                 once.sort();
                 once.dedup();
                 assert_eq!(once.len(), effects.len(), "{context}: redone: {effects:?}");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use firstboot::finding::{Condition, Finding};
 use firstboot::machine::StepId;
 use firstboot::report::Report;
-use firstboot::steps::{self, Context};
+use firstboot::steps::{self, Context, Memory};
 use firstboot::sys::Real;
 use nodeconf::{NodeConfig, paths};
 
@@ -95,7 +95,9 @@ impl Board {
     fn with<T>(&self, act: impl FnOnce(&Context) -> T) -> T {
         let sys = Real::below(self.root.path());
         let report = Report::open(&sys);
-        act(&Context { sys: &sys, config: &self.config, report: &report, applied: false })
+        let memory = &Memory::default();
+        let (config, sys) = (&self.config, &sys);
+        act(&Context { sys, config, report: &report, applied: false, sealed: false, memory })
     }
 
     fn check(&self) -> Finding {

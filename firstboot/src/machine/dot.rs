@@ -41,6 +41,7 @@ fn mark_name(mark: Mark) -> &'static str {
         Mark::Done => "done",
         Mark::Redone => "redone",
         Mark::Sealed => "sealed",
+        Mark::Kept => "kept",
     }
 }
 
@@ -70,6 +71,7 @@ fn verdict_name(verdict: Verdict) -> &'static str {
 fn target(from: Mark, verdict: Verdict) -> &'static str {
     match (verdict, from) {
         (Verdict::Observe, mark) => mark_name(mark),
+        (Verdict::Apply, Mark::Kept) => mark_name(Mark::Sealed),
         (Verdict::Apply, Mark::Done) => mark_name(Mark::Redone),
         (Verdict::Apply, _) => mark_name(Mark::Applied),
         (Verdict::Record, _) => mark_name(Mark::Done),

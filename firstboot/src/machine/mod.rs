@@ -81,11 +81,18 @@ impl StepId {
         }
     }
 
-    /// Whether a node that is done is still checked for it at every boot: only what is read in
-    /// microseconds and does not depend on what else is still starting.
+    /// Whether a node that is done is still checked for it at every boot: only what does not
+    /// depend on what else is still starting.
     #[must_use]
     pub fn checked_when_sealed(self) -> bool {
-        matches!(self, Self::Identity | Self::Storage)
+        matches!(self, Self::Identity | Self::Storage) || self.kept_when_sealed()
+    }
+
+    /// Whether even a node that is done is put right again: what could found a second cluster, or
+    /// make an old card a member again.
+    #[must_use]
+    pub fn kept_when_sealed(self) -> bool {
+        matches!(self, Self::Bootstrap | Self::K3s)
     }
 
     /// Whether it belongs to the installation; the steps before are configuration (the two
@@ -155,7 +162,7 @@ pub fn decide(ledger: &Ledger, facts: &Facts, config: &NodeConfig) -> Action {
     }
     for step in steps(config) {
         let mark = mark(ledger, facts, step);
-        if mark == Mark::Sealed && !step.checked_when_sealed() {
+        if ledger.sealed() && !step.checked_when_sealed() {
             continue;
         }
         let finding = facts.finding(step);
@@ -177,6 +184,7 @@ pub fn decide(ledger: &Ledger, facts: &Facts, config: &NodeConfig) -> Action {
 
 fn mark(ledger: &Ledger, facts: &Facts, step: StepId) -> Mark {
     match (ledger.sealed(), facts.was_applied(step), ledger.done.contains_key(&step)) {
+        (true, false, _) if step.kept_when_sealed() => Mark::Kept,
         (true, _, _) => Mark::Sealed,
         (_, true, true) => Mark::Redone,
         (_, true, false) => Mark::Applied,

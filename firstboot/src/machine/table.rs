@@ -15,6 +15,8 @@ pub enum Mark {
     Redone,
     /// The last step is recorded: the node is finished.
     Sealed,
+    /// The node is finished, and this step is put right even so.
+    Kept,
 }
 
 /// What the check of a step found, without its words.
@@ -66,8 +68,9 @@ pub enum Verdict {
     Abort,
 }
 
-/// Every case. A step is applied at most once a run; a sealed node is only looked at.
-pub const TABLE: [(Mark, Seen, Verdict); 30] = [
+/// Every case. A step is applied at most once a run; a sealed node is looked
+/// at, and little of it put right.
+pub const TABLE: [(Mark, Seen, Verdict); 36] = [
     (Mark::Open, Seen::Nothing, Verdict::Observe),
     (Mark::Open, Seen::Met, Verdict::Record),
     (Mark::Open, Seen::Unmet, Verdict::Apply),
@@ -98,6 +101,12 @@ pub const TABLE: [(Mark, Seen, Verdict); 30] = [
     (Mark::Sealed, Seen::Blocked, Verdict::Pass),
     (Mark::Sealed, Seen::Wrong, Verdict::Halt),
     (Mark::Sealed, Seen::Broken, Verdict::Abort),
+    (Mark::Kept, Seen::Nothing, Verdict::Observe),
+    (Mark::Kept, Seen::Met, Verdict::Pass),
+    (Mark::Kept, Seen::Unmet, Verdict::Apply),
+    (Mark::Kept, Seen::Blocked, Verdict::Pass),
+    (Mark::Kept, Seen::Wrong, Verdict::Halt),
+    (Mark::Kept, Seen::Broken, Verdict::Abort),
 ];
 
 /// Looks a case up.
@@ -120,6 +129,6 @@ mod tests {
     fn every_case_is_there_once() {
         let cases: BTreeSet<_> = TABLE.iter().map(|&(mark, seen, _)| (mark, seen)).collect();
         assert_eq!(cases.len(), TABLE.len());
-        assert_eq!(TABLE.len(), 5 * 6);
+        assert_eq!(TABLE.len(), 6 * 6);
     }
 }

@@ -1,57 +1,54 @@
-//! The API answers as the server whose CA is on this card, and says that the node is Ready.
+//! The node is a Ready member of its cluster, the others know what they must, and K3s starts by
+//! itself from the next boot on.
 
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use nodeconf::paths;
+use nodeconf::{Role, paths};
 
-use super::Context;
-use super::k3s::unit;
-use crate::facts::k3s::{complaint, config_value, node_ready, properties};
+use super::bootstrap::{has_data, has_etcd, unanswered};
+use super::{Context, settle, unit};
+use crate::facts::k3s::{complaint, config_value};
 use crate::finding::{Condition, Finding};
+use crate::kube::{Api, ApiError};
 use crate::machine::StepId;
-use crate::sys::{Command, HttpsError, HttpsReply, HttpsRequest, Identity, Sys, read_text};
+use crate::sys::{Command, Identity, Sys, read_text};
 
-/// A first server needs 15 to 60 s on a board; after this long we report and start over.
+/// A server needs 15 to 60 s on a board; after this long we report and start over.
 const LIMIT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(500);
-const REQUEST: Duration = Duration::from_secs(10);
 /// K3s that ended this often is not about to become ready.
 const RESTARTS: u32 = 3;
 
+/// How far the node is.
+enum Stage {
+    /// K3s has to do something.
+    Waiting(Condition),
+    /// This node has to tell the others something.
+    Unsettled(Condition),
+    /// This node is a member and K3s is not enabled.
+    Disabled,
+    Done,
+}
+
 pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
-    let server = Server::of(ctx.sys)?;
-    let ping = match server.get(ctx.sys, "/ping", false)? {
-        Ok(reply) => reply,
-        Err(condition) => return Ok(Finding::Unmet(condition)),
-    };
-    if ping.status != 200 || ping.body.trim_ascii() != b"pong" {
-        let what = format!("K3s is starting (/ping answers {})", ping.status);
-        return Ok(Finding::Unmet(Condition::new(what, "waiting for it")));
-    }
-    let name = &ctx.config.node.name;
-    let node = match server.get(ctx.sys, &format!("/api/v1/nodes/{name}"), true)? {
-        Ok(reply) => reply,
-        Err(condition) => return Ok(Finding::Unmet(condition)),
-    };
-    let waiting = |what: String| Ok(Finding::Unmet(Condition::new(what, "waiting for it")));
-    match node.status {
-        200 => match node_ready(&node.body) {
-            Ok(()) => Ok(Finding::Met),
-            Err(why) => waiting(format!("node {name} is not Ready: {why}")),
-        },
-        404 => waiting(format!("node {name} has not registered yet")),
-        status => waiting(format!("the API answers {status} to a question about node {name}")),
-    }
+    Ok(match stage(ctx)? {
+        Stage::Waiting(condition) | Stage::Unsettled(condition) => Finding::Unmet(condition),
+        Stage::Disabled => {
+            let what = format!("{} does not start by itself yet", unit::name(ctx)?);
+            Finding::Unmet(Condition::new(what, "it is enabled"))
+        }
+        Stage::Done => Finding::Met,
+    })
 }
 
 pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
-    let unit = unit(ctx)?;
-    let first = restarts(ctx.sys, unit);
+    let unit = unit::name(ctx)?;
+    let first = unit::restarts(ctx.sys, unit);
     ctx.wait(StepId::Confirm, LIMIT, PAUSE, || {
-        let found = check(ctx).unwrap_or_else(Finding::Blocked);
-        match (&found, first, restarts(ctx.sys, unit)) {
+        let found = advance(ctx).unwrap_or_else(Finding::Blocked);
+        match (&found, first, unit::restarts(ctx.sys, unit)) {
             (Finding::Unmet(condition), Some(a), Some(b)) if b >= a.saturating_add(RESTARTS) => {
                 Finding::Blocked(condition.clone())
             }
@@ -59,18 +56,130 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
         }
     });
     match check(ctx)? {
-        Finding::Unmet(condition) => Err(with_complaint(ctx.sys, unit, condition)),
+        Finding::Unmet(condition) => {
+            if has_etcd(ctx.config) && !has_data(ctx)? {
+                // Who cannot join must not keep the others from it.
+                settle::step_aside(ctx);
+            }
+            Err(with_complaint(ctx.sys, unit, condition))
+        }
         _ => Ok(()),
     }
 }
 
-fn restarts(sys: &dyn Sys, unit: &str) -> Option<u32> {
-    let out = sys.run(&Command::new("systemctl", ["show", "--property=NRestarts", unit])).ok()?;
-    properties(&out).get("NRestarts")?.parse().ok()
+/// Does what this node can do for its stage, and looks at what is left.
+fn advance(ctx: &Context) -> Result<Finding, Condition> {
+    match stage(ctx)? {
+        Stage::Waiting(_) if has_etcd(ctx.config) => settle::keep_slot(ctx)?,
+        Stage::Waiting(_) | Stage::Done => {}
+        Stage::Unsettled(_) => settle::settle(ctx)?,
+        Stage::Disabled => unit::enable(ctx)?,
+    }
+    check(ctx)
+}
+
+fn stage(ctx: &Context) -> Result<Stage, Condition> {
+    let waiting = match ctx.config.node.role {
+        Role::Server => match serving(ctx)? {
+            Ok(api) => {
+                if has_etcd(ctx.config)
+                    && let Some(condition) = settle::unsettled(ctx)?
+                {
+                    return Ok(Stage::Unsettled(condition));
+                }
+                not_ready(ctx, &api)
+            }
+            Err(condition) => Some(condition),
+        },
+        Role::Agent | Role::Database => joined(ctx)?,
+    };
+    Ok(match waiting {
+        Some(condition) => Stage::Waiting(condition),
+        None if !unit::is_enabled(ctx)? => Stage::Disabled,
+        None => Stage::Done,
+    })
+}
+
+/// The API of this server once it is ready: etcd then counts it among its voting members. The
+/// inner error is one that time may heal.
+fn serving(ctx: &Context) -> Result<Result<Api, Condition>, Condition> {
+    let waiting = |what: String| Ok(Err(Condition::new(what, "waiting for it")));
+    let api = match Api::local(ctx.sys) {
+        Ok(api) => api,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return waiting("K3s has made no CA yet".into());
+        }
+        Err(e) => return Err(Condition::io("reading the CA of K3s", &e)),
+    };
+    match api.ping(ctx.sys) {
+        Ok(true) => {}
+        Ok(false) => return waiting("K3s is starting".into()),
+        Err(error) => return Ok(Err(unanswered("K3s", &error))),
+    }
+    // The certificate of K3s's own kubeconfig.
+    let Some(identity) = identity(ctx.sys, "server/tls/client-admin")? else {
+        return waiting("K3s has made no administrator's certificate yet".into());
+    };
+    let api = api.by(identity);
+    match api.is_ready(ctx.sys) {
+        Ok(true) => Ok(Ok(api)),
+        Ok(false) => waiting("K3s serves, but is not ready yet".into()),
+        Err(error) => Ok(Err(refused(&error))),
+    }
+}
+
+/// An agent owns no certificate but its kubelet's, which may read its own Node (Kubernetes, Node
+/// authorizer). What the agent still lacks.
+fn joined(ctx: &Context) -> Result<Option<Condition>, Condition> {
+    let waiting = |what: &str| Ok(Some(Condition::new(what, "waiting for it")));
+    let Some(endpoint) = ctx.config.api_endpoint() else {
+        return waiting("the node configuration does not say where the API is");
+    };
+    let Some(identity) = identity(ctx.sys, "agent/client-kubelet")? else {
+        return waiting("K3s has not got its certificate from the cluster yet");
+    };
+    let ca = ctx
+        .sys
+        .read(Path::new(paths::API_CA))
+        .map_err(|e| Condition::io(format!("reading {}", paths::API_CA), &e))?;
+    Ok(not_ready(ctx, &Api::at(endpoint.into(), ca).by(identity)))
+}
+
+/// What the API says the node still lacks.
+fn not_ready(ctx: &Context, api: &Api) -> Option<Condition> {
+    let name = &ctx.config.node.name;
+    let waiting = |what: String| Some(Condition::new(what, "waiting for it"));
+    match api.node(ctx.sys, name) {
+        Ok(Some(node)) => match node.ready {
+            Ok(()) => None,
+            Err(why) => waiting(format!("node {name} is not Ready: {why}")),
+        },
+        Ok(None) => waiting(format!("node {name} has not registered yet")),
+        Err(error) => Some(refused(&error)),
+    }
+}
+
+fn refused(error: &ApiError) -> Condition {
+    match error {
+        ApiError::Https(error) => unanswered("the API", error),
+        ApiError::Status { .. } | ApiError::Garbled { .. } => {
+            Condition::new(error.to_string(), "waiting for it")
+        }
+    }
+}
+
+/// A certificate of K3s's own, below its data directory, once both halves are there.
+fn identity(sys: &dyn Sys, name: &str) -> Result<Option<Identity>, Condition> {
+    let yaml = read_text(sys, paths::K3S_CONFIG)
+        .map_err(|e| Condition::io(format!("reading {}", paths::K3S_CONFIG), &e))?;
+    let data = config_value(&yaml, "data-dir").unwrap_or(paths::K3S_DATA);
+    let part = |kind: &str| sys.read(&Path::new(data).join(format!("{name}.{kind}"))).ok();
+    let (Some(chain), Some(key)) = (part("crt"), part("key")) else { return Ok(None) };
+    Ok(Some(Identity { chain, key }))
 }
 
 /// What K3s itself said last is worth more than what we saw of it.
-fn with_complaint(sys: &dyn Sys, unit: &str, condition: Condition) -> Condition {
+pub(super) fn with_complaint(sys: &dyn Sys, unit: &str, condition: Condition) -> Condition {
     let journal =
         Command::new("journalctl", ["-u", unit, "-b", "-n", "100", "-o", "cat", "--no-pager"]);
     match sys.run(&journal).ok().as_deref().and_then(complaint) {
@@ -79,80 +188,5 @@ fn with_complaint(sys: &dyn Sys, unit: &str, condition: Condition) -> Condition 
             format!("see journalctl -u {unit}; it is tried again"),
         ),
         None => condition,
-    }
-}
-
-/// The API server of this machine.
-struct Server {
-    port: u16,
-    tls: PathBuf,
-}
-
-impl Server {
-    /// Port and data directory may be set by further K3s keys of the profile.
-    fn of(sys: &dyn Sys) -> Result<Self, Condition> {
-        let yaml = read_text(sys, paths::K3S_CONFIG)
-            .map_err(|e| Condition::io(format!("reading {}", paths::K3S_CONFIG), &e))?;
-        let port = config_value(&yaml, "https-listen-port").and_then(|port| port.parse().ok());
-        let data = config_value(&yaml, "data-dir").unwrap_or(paths::K3S_DATA);
-        Ok(Self { port: port.unwrap_or(paths::API_PORT), tls: Path::new(data).join("server/tls") })
-    }
-
-    /// Asks for `path`, as the cluster's administrator where `admin` says so. The inner error is
-    /// one that time may heal.
-    fn get(
-        &self,
-        sys: &dyn Sys,
-        path: &str,
-        admin: bool,
-    ) -> Result<Result<HttpsReply, Condition>, Condition> {
-        let (Ok(ca), client) = (sys.read(&self.tls.join("server-ca.crt")), self.admin(sys, admin))
-        else {
-            return Ok(Err(Condition::new("K3s has made no CA yet", "waiting for it")));
-        };
-        let client = match (admin, client) {
-            (true, None) => {
-                let what = "K3s has made no administrator's certificate yet";
-                return Ok(Err(Condition::new(what, "waiting for it")));
-            }
-            (_, client) => client,
-        };
-        let address = (Ipv4Addr::LOCALHOST, self.port).into();
-        let request =
-            HttpsRequest { client, timeout: REQUEST, ..HttpsRequest::get(address, path, ca) };
-        Ok(sys.https(&request).map_err(unanswered))
-    }
-
-    /// The certificate of K3s's own kubeconfig, from the files it is made of.
-    fn admin(&self, sys: &dyn Sys, wanted: bool) -> Option<Identity> {
-        if !wanted {
-            return None;
-        }
-        let chain = sys.read(&self.tls.join("client-admin.crt")).ok()?;
-        Some(Identity { chain, key: sys.read(&self.tls.join("client-admin.key")).ok()? })
-    }
-}
-
-fn unanswered(error: HttpsError) -> Condition {
-    match error {
-        HttpsError::Unreachable(why) => {
-            Condition::new(format!("K3s does not answer: {why}"), "waiting for it")
-        }
-        HttpsError::Untimely(why) => Condition::new(
-            format!("K3s's certificate is not to be trusted: {why}"),
-            "check the clock: a certificate is valid from and until a date",
-        ),
-        HttpsError::Untrusted(why) => Condition::new(
-            format!("K3s's certificate is not to be trusted: {why}"),
-            "what answers here is not this cluster's K3s; see journalctl -u k3s",
-        ),
-        HttpsError::Rejected(why) => Condition::new(
-            format!("K3s does not accept the administrator's certificate: {why}"),
-            "waiting for K3s to write it anew",
-        ),
-        HttpsError::Credentials(why) => Condition::new(
-            format!("a certificate on this card cannot be used: {why}"),
-            "waiting for K3s to write it",
-        ),
     }
 }

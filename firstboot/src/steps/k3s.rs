@@ -1,55 +1,113 @@
-//! K3s is enabled and started. Its unit, binary and configuration are baked.
+//! K3s is started, as was decided. Its unit, binary and configuration are baked.
+//!
+//! It is enabled for later boots only when the node is a member ([`super::confirm`]): until then a
+//! boot must come through here.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use nodeconf::paths;
+use nodeconf::{NodeConfig, Role, paths};
 
-use super::Context;
-use crate::facts::k3s::properties;
+use super::bootstrap::{has_data, has_etcd};
+use super::memory::Decision;
+use super::{Context, confirm, decision, unit};
+use crate::facts::k3s::config_value;
 use crate::finding::{Condition, Finding};
 use crate::machine::StepId;
-use crate::sys::{Command, Sys};
+use crate::sys::{Sys, read_text};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// K3s unpacks itself and starts containerd before it founds.
+const FOUNDING: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
-    let unit = unit(ctx)?;
+    let etcd = has_etcd(ctx.config);
+    if ctx.sealed {
+        // Whether K3s runs at a later boot is systemd's business and the person's.
+        let fault = if etcd { decision::fault_with_data(ctx)? } else { None };
+        return Ok(fault.map_or(Finding::Met, Finding::Unmet));
+    }
+    let unit = unit::name(ctx)?;
     if let Some(condition) = missing_file(ctx.sys, unit) {
         return Ok(Finding::Wrong(condition));
     }
-    if !is_enabled(ctx.sys, unit) {
-        return Ok(Finding::Unmet(Condition::new(
-            format!("{unit} is not enabled"),
-            "it is enabled",
-        )));
+    if let Some(condition) = nowhere_to_join(ctx.sys, ctx.config)? {
+        return Ok(Finding::Wrong(condition));
     }
-    running(ctx.sys, unit)
+    if etcd && let Some(condition) = undecided(ctx)? {
+        return Ok(Finding::Unmet(condition));
+    }
+    unit::running(ctx.sys, unit)
 }
 
 pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
-    let unit = unit(ctx)?;
-    if !is_enabled(ctx.sys, unit) {
-        // Reloading all of systemd takes a busy board longer than everything else here, and the
-        // unit is loaded already.
-        ctx.sys.run(&Command::new("systemctl", ["enable", "--no-reload", unit]))?;
+    if has_etcd(ctx.config) {
+        carry_out(ctx)?;
     }
-    // systemctl does not sync its links, and the ledger must not know more than the disk.
-    for dir in [Path::new(paths::UNIT_DIR), &wants()] {
-        ctx.sys
-            .sync_dir(dir)
-            .map_err(|e| Condition::io(format!("syncing {}", dir.display()), &e))?;
+    if ctx.sealed {
+        return Ok(());
     }
-    if running(ctx.sys, unit)? != Finding::Met {
-        // Fails where the unit has not failed before.
-        let _ = ctx.sys.run(&Command::new("systemctl", ["reset-failed", unit]));
-        // Without --no-block this would last until the server is up; the next step waits for that.
-        ctx.sys.run(&Command::new("systemctl", ["start", "--no-block", unit]))?;
+    if !unit::is_running(ctx)? {
+        unit::start(ctx)?;
     }
-    ctx.wait(StepId::K3s, LIMIT, Duration::from_millis(500), || {
-        running(ctx.sys, unit).unwrap_or_else(Finding::Blocked)
+    let unit = unit::name(ctx)?;
+    ctx.wait(StepId::K3s, LIMIT, PAUSE, || {
+        unit::running(ctx.sys, unit).unwrap_or_else(Finding::Blocked)
     });
+    if ctx.memory.decision() == Some(Decision::Found) {
+        finish_founding(ctx)?;
+    }
     Ok(())
+}
+
+/// What the decision still lacks in the file that K3s reads.
+fn undecided(ctx: &Context) -> Result<Option<Condition>, Condition> {
+    if has_data(ctx)? {
+        return decision::fault_with_data(ctx);
+    }
+    match ctx.memory.decision() {
+        Some(Decision::Join(url)) if decision::is(ctx, &decision::join(&url))? => Ok(None),
+        Some(Decision::Join(url)) => {
+            Ok(Some(Condition::new(format!("K3s is to join at {url}"), "it is told so")))
+        }
+        _ => Ok(Some(Condition::new("this server is to found the cluster", "K3s is told so"))),
+    }
+}
+
+/// Writes the decision into the file. A K3s that was started with another one must not go on.
+fn carry_out(ctx: &Context) -> Result<(), Condition> {
+    if has_data(ctx)? {
+        return match decision::fault_with_data(ctx)? {
+            Some(_) => decision::write_home(ctx),
+            None => Ok(()),
+        };
+    }
+    let Some(text) = ctx.memory.decision().as_ref().and_then(decision::text) else {
+        return Ok(());
+    };
+    if decision::is(ctx, &text)? {
+        return Ok(());
+    }
+    if unit::is_running(ctx)? {
+        unit::stop(ctx)?;
+    }
+    decision::write(ctx, &text)
+}
+
+/// Waits until etcd has data, and takes the permission to found back.
+fn finish_founding(ctx: &Context) -> Result<(), Condition> {
+    let unit = unit::name(ctx)?;
+    let founding = || Condition::new("K3s is founding the cluster", "waiting for etcd's data");
+    ctx.wait(StepId::K3s, FOUNDING, PAUSE, || match has_data(ctx) {
+        Ok(true) => Finding::Met,
+        Ok(false) => Finding::Unmet(founding()),
+        Err(condition) => Finding::Blocked(condition),
+    });
+    if has_data(ctx)? {
+        return decision::write_home(ctx);
+    }
+    Err(confirm::with_complaint(ctx.sys, unit, founding()))
 }
 
 fn missing_file(sys: &dyn Sys, unit: &str) -> Option<Condition> {
@@ -69,35 +127,15 @@ fn missing_file(sys: &dyn Sys, unit: &str) -> Option<Condition> {
     })
 }
 
-/// What `systemctl enable` makes of `WantedBy=multi-user.target`.
-fn is_enabled(sys: &dyn Sys, unit: &str) -> bool {
-    sys.read_link(&wants().join(unit)).is_ok()
-}
-
-fn wants() -> PathBuf {
-    Path::new(paths::UNIT_DIR).join("multi-user.target.wants")
-}
-
-fn running(sys: &dyn Sys, unit: &str) -> Result<Finding, Condition> {
-    let show = Command::new("systemctl", ["show", "--property=ActiveState,SubState,Job", unit]);
-    let out = sys.run(&show)?;
-    let found = properties(&out);
-    let state = found.get("ActiveState").copied().unwrap_or("unknown");
-    Ok(match state {
-        "active" | "activating" | "reloading" => Finding::Met,
-        _ if found.get("Job").is_some_and(|job| !job.is_empty() && *job != "0") => {
-            Finding::Unmet(Condition::new(
-                format!("{unit} waits to be started"),
-                "systemd starts it after what it depends on, such as network-online.target",
-            ))
-        }
-        _ => Finding::Unmet(Condition::new(format!("{unit} is {state}"), "it is started")),
-    })
-}
-
-/// The configured unit of a node that has a K3s.
-pub(super) fn unit<'a>(ctx: &'a Context) -> Result<&'a str, Condition> {
-    ctx.config.k3s.as_ref().map(|k3s| k3s.unit.as_str()).ok_or_else(|| {
-        Condition::new("the node configuration has no K3s", "bake and flash the card again")
-    })
+/// An agent's configuration says where the API is; an agent without it would only fail.
+fn nowhere_to_join(sys: &dyn Sys, config: &NodeConfig) -> Result<Option<Condition>, Condition> {
+    if config.node.role != Role::Agent {
+        return Ok(None);
+    }
+    let yaml = read_text(sys, paths::K3S_CONFIG)
+        .map_err(|e| Condition::io(format!("reading {}", paths::K3S_CONFIG), &e))?;
+    Ok(config_value(&yaml, "server").is_none().then(|| {
+        let what = format!("{} does not say where the cluster is", paths::K3S_CONFIG);
+        Condition::new(what, "bake and flash the card again")
+    }))
 }

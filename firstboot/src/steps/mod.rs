@@ -7,12 +7,16 @@ mod bootstrap;
 mod clock;
 mod confirm;
 mod database;
+mod decision;
 mod identity;
 mod k3s;
+mod memory;
 mod network;
 mod packages;
 mod seal;
+mod settle;
 mod storage;
+mod unit;
 mod vip;
 
 use std::time::Duration;
@@ -23,6 +27,8 @@ use crate::finding::{Condition, Finding};
 use crate::machine::StepId;
 use crate::report::Report;
 use crate::sys::Sys;
+
+pub use memory::Memory;
 
 /// What a step works with.
 #[derive(Debug)]
@@ -35,6 +41,10 @@ pub struct Context<'a> {
     pub report: &'a Report<'a>,
     /// Whether this run applied the step already.
     pub applied: bool,
+    /// Whether the node is finished, and only looked at.
+    pub sealed: bool,
+    /// What this run decided.
+    pub memory: &'a Memory,
 }
 
 impl Context<'_> {

@@ -99,6 +99,14 @@ impl Witnesses {
         understand(sys.https(&self.exchange(server, Method::Get, "/v1/state", Vec::new())))
     }
 
+    /// As [`Self::view`] of every declared server, all at the same time.
+    pub fn views(&self, sys: &dyn Sys) -> Vec<(Name, Result<View, Silence>)> {
+        let look = |server: &Server| self.exchange(server, Method::Get, "/v1/state", Vec::new());
+        let requests: Vec<_> = self.servers.iter().map(look).collect();
+        let heard = sys.https_all(&requests).into_iter().map(understand);
+        self.servers.iter().map(|server| server.name.as_str().into()).zip(heard).collect()
+    }
+
     /// Carries one request to its witness.
     ///
     /// # Errors

@@ -152,6 +152,11 @@ impl Fake {
         self.cut_at.set(Some(call));
     }
 
+    /// Leaves the power on.
+    pub fn cut_never(&self) {
+        self.cut_at.set(None);
+    }
+
     /// Switches the board on again. K3s starts by itself where it is enabled; the clock of a
     /// board without one starts in the past again.
     pub fn reboot(&self, loss: Loss) {
@@ -457,12 +462,20 @@ impl Sys for Fake {
         match request.path.as_str() {
             "/ping" if age < 4 => reply(503, "starting"),
             "/ping" => reply(200, "pong"),
+            "/readyz" if request.client.is_none() => reply(401, ""),
+            "/readyz" if age < 5 => reply(500, "etcd is not ready"),
+            "/readyz" => reply(200, "ok"),
             "/api/v1/nodes/node1" if request.client.is_none() => reply(401, ""),
             "/api/v1/nodes/node1" if age < 6 => reply(404, "{}"),
             "/api/v1/nodes/node1" => {
                 let status = if age < 9 { "False" } else { "True" };
                 let ready = format!(r#"{{"type":"Ready","status":"{status}"}}"#);
-                reply(200, &format!(r#"{{"status":{{"conditions":[{ready}]}}}}"#))
+                reply(
+                    200,
+                    &format!(
+                        r#"{{"metadata":{{"name":"node1"}},"status":{{"conditions":[{ready}]}}}}"#
+                    ),
+                )
             }
             other => panic!("the fake serves no {other}"),
         }

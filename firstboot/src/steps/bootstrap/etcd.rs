@@ -1,0 +1,126 @@
+//! A server that keeps the cluster's state with others: it starts from its own data, or joins the
+//! cluster it finds, or founds it because enough of the others agreed.
+
+use std::time::Duration;
+
+use bootstrap::{Next, Proposer, Request, StartVerdict, start_with_data};
+
+use super::join::join;
+use super::peers::Peers;
+use super::words::{lacking, other_cluster, silenced, superseded, unanswered};
+use crate::finding::{Condition, Finding};
+use crate::machine::StepId;
+use crate::steps::memory::Decision;
+use crate::steps::{Context, unit};
+use crate::witness::has_etcd_data;
+
+/// A run that waits longer ends and is started again, so that all it relies on is looked at again.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// This.
+    Decided(Decision),
+    /// Nothing: why, and after how long to try again.
+    Wait(Condition, Duration),
+}
+
+impl Outcome {
+    pub(super) fn wait(condition: Condition, milliseconds: u64) -> Self {
+        Self::Wait(condition, Duration::from_millis(milliseconds))
+    }
+}
+
+pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
+    if has_data(ctx)? {
+        return with_data(ctx);
+    }
+    Ok(match ctx.memory.decision() {
+        Some(Decision::Found | Decision::Join(_)) => Finding::Met,
+        Some(Decision::Stay(why)) => Finding::Wrong(why),
+        // Someone took the data away; K3s then joins by itself, as its configuration says.
+        None if ctx.sealed => Finding::Met,
+        None => Finding::Unmet(Condition::new(
+            "this card has no data of the cluster yet",
+            "looking for the cluster",
+        )),
+    })
+}
+
+pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
+    if has_data(ctx)? {
+        return unit::stop(ctx);
+    }
+    let begun = ctx.sys.uptime();
+    loop {
+        let (condition, pause) = match attempt(ctx)? {
+            Outcome::Decided(decision) => {
+                ctx.memory.decide(decision);
+                return Ok(());
+            }
+            Outcome::Wait(condition, pause) => (condition, pause),
+        };
+        if ctx.sys.uptime().saturating_sub(begun) >= LIMIT {
+            return Err(condition);
+        }
+        ctx.report.waiting(StepId::Bootstrap, &condition);
+        ctx.sys.sleep(pause);
+    }
+}
+
+pub(in crate::steps) fn has_data(ctx: &Context) -> Result<bool, Condition> {
+    has_etcd_data(ctx.sys)
+        .map_err(|e| Condition::io("looking whether etcd has data on this card", &e))
+}
+
+/// A server with data starts, unless somebody knows that its time is over.
+fn with_data(ctx: &Context) -> Result<Finding, Condition> {
+    let peers = Peers::load(ctx)?;
+    // Silence objects to nothing, not even that of our own witness.
+    let Ok(own) = peers.own() else { return Ok(Finding::Met) };
+    let replies = peers.tell(&Request::Ask { from: own.card.clone(), seen: own.seen.clone() });
+    let why = match start_with_data(&own.card, own.formed.as_ref(), &replies) {
+        StartVerdict::Start => return Ok(Finding::Met),
+        StartVerdict::Superseded { by } => superseded(&own.card.name, by),
+        StartVerdict::OtherCluster { later } => other_cluster(&later),
+    };
+    Ok(if unit::is_running(ctx)? { Finding::Unmet(why) } else { Finding::Wrong(why) })
+}
+
+/// Looks for the cluster, and asks to found it where there is none.
+fn attempt(ctx: &Context) -> Result<Outcome, Condition> {
+    let peers = Peers::load(ctx)?;
+    let me = match peers.own() {
+        Ok(view) => view.card,
+        Err(silence) => {
+            let what = "this server's own witness does not answer yet";
+            return Ok(Outcome::wait(Condition::new(what, silenced(&silence)), 1000));
+        }
+    };
+    let (evidence, strange) = peers.evidence();
+    for (place, error) in &strange {
+        ctx.report.note(&unanswered(&place.whose, error).what);
+    }
+    let mut silent = Vec::new();
+    let (mut proposer, mut next) = Proposer::begin(&peers.rules, &me);
+    loop {
+        next = match next {
+            Next::Send(envelopes) => {
+                let (replies, missing) = peers.carry(&envelopes);
+                silent.extend(missing);
+                let (later, next) = proposer.step(&peers.rules, &replies, &evidence);
+                proposer = later;
+                next
+            }
+            Next::Found(..) => return Ok(Outcome::Decided(Decision::Found)),
+            Next::Join { at } => return join(ctx, &peers, &me, &evidence, &at),
+            Next::Wait { why, retry_ms } => {
+                return Ok(Outcome::wait(lacking(&why, &silent), retry_ms));
+            }
+            Next::Superseded { by } => {
+                return Ok(Outcome::Decided(Decision::Stay(superseded(&me.name, by))));
+            }
+        };
+    }
+}
