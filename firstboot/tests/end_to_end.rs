@@ -219,6 +219,36 @@ fn a_server_with_another_ca_is_not_believed() {
 }
 
 #[test]
+fn the_api_is_asked_and_told() {
+    use firstboot::kube::{Api, ApiError};
+    let board = Board::new();
+    board.runs_to(0);
+    let sys = firstboot::sys::Real::below("/");
+    let file =
+        |name: &str| fs::read(board.at("/var/lib/rancher/k3s/server/tls").join(name)).unwrap();
+    let stranger = Api::at(([127, 0, 0, 1], board.port).into(), file("server-ca.crt"));
+    assert_eq!(stranger.ping(&sys), Ok(true));
+    assert!(matches!(stranger.is_ready(&sys), Err(ApiError::Status { status: 401 | 403, .. })));
+    let admin =
+        firstboot::sys::Identity { chain: file("client-admin.crt"), key: file("client-admin.key") };
+    let api = stranger.by(admin);
+    assert_eq!(api.is_ready(&sys), Ok(true));
+    let nodes = api.nodes(&sys).unwrap();
+    assert_eq!(nodes.len(), 1, "{nodes:?}");
+    let node = api.node(&sys, &nodes[0].name).unwrap().unwrap();
+    assert_eq!(node, nodes[0]);
+    assert!(node.ready.is_ok() && !node.uid.is_empty(), "{node:?}");
+    assert_eq!(api.node(&sys, "nobody"), Ok(None));
+    // Another node of the same name stays.
+    let earlier = firstboot::kube::Node { uid: "earlier".into(), ..node.clone() };
+    assert_eq!(api.delete_node(&sys, &earlier), Ok(()));
+    assert_eq!(api.node(&sys, &node.name).unwrap().unwrap().uid, node.uid);
+    assert_eq!(api.delete_node(&sys, &node), Ok(()));
+    let after = api.node(&sys, &node.name).unwrap();
+    assert!(after.is_none_or(|after| after.uid != node.uid || after.deleting));
+}
+
+#[test]
 fn check_config_tells_every_fault() {
     let board = Board::new();
     let out = board.firstboot(&["check-config"]);

@@ -65,7 +65,7 @@ class Judge:
         lacks = [f"{b.node}: firstboot is {b.json('/var/lib/bake/status.json').get('state')}" for b in self.boards.values()
                  if b.on and b.json("/var/lib/bake/status.json").get("state") != "done"]
         lacks += [f"{b.node}: its witness does not know that the cluster is formed" for b in self.boards.values()
-                  if b.on and b.votes and not b.json("/var/lib/bake/witness.json").get("formed")]
+                  if b.on and b.votes and not b.json("/var/lib/bake/witness.json").get("state", {}).get("formed")]
         lacks += [f"{b.node}: cluster-init is in its decision" for b in self.boards.values()
                   if "cluster-init: true" in (b.read(DECISION) or "")]
         if lacks:

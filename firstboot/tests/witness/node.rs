@@ -14,7 +14,7 @@ use nodeconf::status::Served;
 use nodeconf::{NodeConfig, paths};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 const CONFIG: &str = r#"{
@@ -56,7 +56,12 @@ impl Authority {
     }
 
     fn issue(&self, name: &str, purposes: &[ExtendedKeyUsagePurpose]) -> Identity {
+        self.issue_from(name, purposes, 2000)
+    }
+
+    fn issue_from(&self, name: &str, purposes: &[ExtendedKeyUsagePurpose], year: i32) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(year, 1, 1);
         params.extended_key_usages = purposes.to_vec();
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -66,6 +71,12 @@ impl Authority {
     pub fn server(&self, name: &str) -> Identity {
         use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
         self.issue(&config().witness_name(name), &[ServerAuth, ClientAuth])
+    }
+
+    /// A server's certificate that is valid from that year on.
+    pub fn server_from(&self, name: &str, year: i32) -> Identity {
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        self.issue_from(&config().witness_name(name), &[ServerAuth, ClientAuth], year)
     }
 
     pub fn agent(&self, name: &str) -> Identity {

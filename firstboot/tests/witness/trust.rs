@@ -69,3 +69,21 @@ fn a_server_asks_in_its_own_name_only() {
     assert_eq!(refused.status, 403);
     assert_eq!(node.ask_as(&request, node.authority.server("node2")).unwrap().status, 200);
 }
+
+/// A board without a clock meets a witness before its time is set, or after.
+#[test]
+fn a_wrong_clock_is_told_from_a_wrong_certificate() {
+    let mut node = Node::baked();
+    let young = node.authority.server_from("node1", 2200);
+    node.write(nodeconf::paths::WITNESS_CERT, &young.chain);
+    node.write(nodeconf::paths::WITNESS_KEY, &young.key);
+    node.start();
+    let client = Some(node.authority.operator());
+    let refused = node.send(&node.request(Method::Get, "/v1/status", client));
+    assert!(matches!(refused, Err(HttpsError::Untimely(_))), "{refused:?}");
+
+    let node = Node::running();
+    let young = Some(node.authority.server_from("node2", 2200));
+    let refused = node.send(&node.request(Method::Get, "/v1/status", young));
+    assert!(matches!(refused, Err(HttpsError::Untimely(_))), "{refused:?}");
+}

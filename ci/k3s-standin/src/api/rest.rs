@@ -38,7 +38,7 @@ pub fn respond(server: &Server, request: &Request, caller: &Caller) -> Response 
         ("POST", None) => create(store, &resource, &key, name, body.clone()),
         ("PUT", Some(_)) => replace(store, &resource, &key, &body),
         ("PATCH", Some(_)) => patch(store, &resource, &key, &body),
-        ("DELETE", Some(name)) => delete(store, &resource, &key, name),
+        ("DELETE", Some(name)) => delete(store, &resource, &key, name, &body),
         _ => return status(405, "MethodNotAllowed", "the server does not allow this method"),
     };
     answer.unwrap_or_else(|e| status(500, "InternalError", &e))
@@ -172,15 +172,23 @@ fn answer(store: &dyn Store, resource: &Resource, key: &str, code: u16) -> Resul
     })
 }
 
-/// A server's Node stays until its etcd member is removed.
+/// A server's Node stays until its etcd member is removed (`DeleteOptions` may name the one meant).
 fn delete(
     store: &dyn Store,
     resource: &Resource,
     key: &str,
     name: &str,
+    options: &Value,
 ) -> Result<Response, Fatal> {
     let Some(entry) = store.get(key)? else { return Ok(missing(resource)) };
     let object = objects::read(&entry)?;
+    let (wanted, uid) = (&options["preconditions"]["uid"], &object["metadata"]["uid"]);
+    if !wanted.is_null() && wanted != uid {
+        let message = format!(
+            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+        );
+        return Ok(status(409, "Conflict", &message));
+    }
     let finalizers = object["metadata"]["finalizers"].as_array();
     if finalizers.into_iter().flatten().any(|finalizer| finalizer == ETCD_FINALIZER) {
         update(store, key, |object| {
