@@ -98,12 +98,12 @@ pub fn reconcile(tls: &Tls, text: &str) -> Result<(), Fatal> {
 
 /// Looks for the files of `password`.
 pub fn find(store: &dyn Store, password: &str) -> Result<Found, Fatal> {
-    if let Some(entry) = store.get(&key(password))? {
-        return Ok(Found::Ours(entry.value));
-    }
-    Ok(match store.list(KEYS)?.is_empty() {
-        true => Found::Nothing,
-        false => Found::Another,
+    let (key, found) = (key(password), store.list(KEYS)?);
+    let others = !found.is_empty();
+    Ok(match found.into_iter().find(|entry| entry.key == key) {
+        Some(entry) => Found::Ours(entry.value),
+        None if others => Found::Another,
+        None => Found::Nothing,
     })
 }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub finalizer: Duration,
     /// How often an agent tries again (K3s: 2 s to 5 s).
     pub retry: Duration,
+    /// After this long without its database the leader ends (K3s: 10 s).
+    pub leader: Duration,
     /// Which K3s.
     pub generation: Generation,
 }
@@ -61,6 +63,7 @@ impl Settings {
             },
             finalizer: millis("FINALIZER_MS", 0)?,
             retry: millis("RETRY_MS", 1000)?,
+            leader: millis("LEADER_MS", 3000)?,
             generation: match std::env::var("K3S_STANDIN_GENERATION").as_deref() {
                 Ok("old") => Generation::Old,
                 Ok("new") | Err(_) => Generation::New,

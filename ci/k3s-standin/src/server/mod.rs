@@ -1,6 +1,7 @@
 //! `k3s server`: checks, files, port, and what becomes true when.
 
 mod files;
+mod leader;
 mod start;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use crate::access::Access;
 use crate::api;
+use crate::bootstrap::Found;
 use crate::config::{Config, Verb};
 use crate::etcd::{Gateway, Member};
 use crate::http::server::Listener;
 use crate::nodes::Leases;
 use crate::pki::Tls;
 use crate::settings::{Generation, Settings};
-use crate::store::{EtcdStore, FileStore, Store};
+use crate::store::{EtcdStore, FileStore, PostgresStore, Store};
 use crate::{Fatal, bootstrap, host, log, version};
 use files::Tokens;
 pub use files::kubeconfig;
@@ -88,6 +90,8 @@ impl Server {
 enum Datastore {
     /// Embedded etcd: with data, alone, or by way of a server.
     Etcd(Start),
+    /// An external database, where the shared files lie.
+    Database(Box<PostgresStore>),
     /// SQLite.
     File,
 }
@@ -108,9 +112,12 @@ pub fn run(args: &[String]) -> Result<(), Fatal> {
     refuse_what_is_missing(&config)?;
     let data_dir = config.path("data-dir", "/var/lib/rancher/k3s");
     let tls = Tls(data_dir.join("server/tls"));
-    let datastore = datastore(&config, &data_dir, &tls)?;
+    let datastore = datastore(&config, &settings, &data_dir, &tls)?;
     let tokens = Tokens::load(&config, &data_dir, &tls)?;
     tls.ensure_authorities()?;
+    if let Datastore::Database(store) = &datastore {
+        start::settle(store.as_ref(), &tls, &tokens, &settings)?;
+    }
     tokens.write(&config, &data_dir, &tls)?;
     let name = host::node_name(&config)?;
     let address = host::node_address(&config);
@@ -141,7 +148,15 @@ pub fn run(args: &[String]) -> Result<(), Fatal> {
 }
 
 /// K3s's order: etcd's data decides; without any, `server` joins; without that, a new cluster.
-fn datastore(config: &Config, data_dir: &Path, tls: &Tls) -> Result<Datastore, Fatal> {
+fn datastore(
+    config: &Config,
+    settings: &Settings,
+    data_dir: &Path,
+    tls: &Tls,
+) -> Result<Datastore, Fatal> {
+    if config.get("datastore-endpoint").is_some() {
+        return database(config, settings, tls);
+    }
     if Member::has_data(&data_dir.join("server/db/etcd")) {
         log::line("info", "Managed etcd cluster bootstrap already complete and initialized");
         return Ok(Datastore::Etcd(Start::Existing));
@@ -162,6 +177,21 @@ fn datastore(config: &Config, data_dir: &Path, tls: &Tls) -> Result<Datastore, F
     Ok(Datastore::File)
 }
 
+/// Takes the shared files out of the database, if they are there.
+fn database(config: &Config, settings: &Settings, tls: &Tls) -> Result<Datastore, Fatal> {
+    let files = ["datastore-cafile", "datastore-certfile", "datastore-keyfile"];
+    let url = config.get("datastore-endpoint").unwrap_or_default();
+    let store = PostgresStore::open(url, files.map(|key| config.get(key)))?;
+    if let Some(token) = Tokens::configured(config, "token")? {
+        match bootstrap::find(&store, &token.password)? {
+            Found::Ours(files) => bootstrap::reconcile(tls, &files)?,
+            Found::Another if guards_token(settings) => return Err(start::another_token()),
+            Found::Another | Found::Nothing => {}
+        }
+    }
+    Ok(Datastore::Database(Box::new(store)))
+}
+
 type Opened = (Option<Etcd>, Arc<dyn Store>, Option<Start>);
 
 fn open(
@@ -176,6 +206,7 @@ fn open(
             let store = FileStore::open(&data_dir.join("server/db/state.db"))?;
             return Ok((None, Arc::new(store), None));
         }
+        Datastore::Database(store) => return Ok((None, Arc::from(store as Box<dyn Store>), None)),
         Datastore::Etcd(start) => start,
     };
     let joins = matches!(start, Start::Join(_));
@@ -190,7 +221,7 @@ fn open(
 
 /// Better no test than one that believes what it does not do.
 fn refuse_what_is_missing(config: &Config) -> Result<(), Fatal> {
-    let external = config.get("datastore-endpoint").map(|_| "datastore-endpoint");
+    let external = config.get("datastore-endpoint").filter(|url| !url.starts_with("postgres"));
     let reset = config.is_on("cluster-reset").then_some("cluster-reset");
     match external.or(reset) {
         Some(key) => Err(format!("the stand-in has no {key}")),

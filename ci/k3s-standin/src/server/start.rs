@@ -7,15 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::files::own_url;
+use super::files::{Tokens, own_url};
+use super::leader::lead;
 use super::{Server, Start, guards_token};
 use crate::bootstrap::{self, Found};
 use crate::config::Config;
 use crate::etcd::{Ended, manage};
 use crate::node::{Kubelet, Token};
 use crate::objects::{self, ETCD_ADDRESS, ETCD_FINALIZER, ETCD_NAME, NODES};
-use crate::pki::not_before;
-use crate::store::{put, update};
+use crate::pki::{Tls, not_before};
+use crate::settings::Settings;
+use crate::store::{Store, put, update};
 use crate::{Fatal, host, log};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -46,11 +48,20 @@ pub fn threads(
         });
     }
     let name = host::node_name(config)?;
+    let external = config.get("datastore-endpoint").is_some();
     let manifests = data_dir.join("server/manifests");
     let server = Arc::clone(server);
     spawn(move || {
         if let Err(e) = come_up(&server) {
             die(&e);
+        }
+        if external {
+            let (lead_by, name) = (Arc::clone(&server), name.clone());
+            spawn(move || {
+                if let Err(e) = lead(lead_by.store(), &name, &lead_by.settings) {
+                    die(&e);
+                }
+            });
         }
         let tidy = Arc::clone(&server);
         spawn(move || look_after(&tidy, &name, &manifests));
@@ -106,7 +117,7 @@ fn come_up(server: &Server) -> Result<(), Fatal> {
     while !is_usable(server) {
         std::thread::sleep(POLL);
     }
-    settle(server)?;
+    settle(server.store(), &server.tls, &server.tokens, &server.settings)?;
     let after = |when: Duration| std::thread::sleep(when.saturating_sub(server.begun.elapsed()));
     after(server.settings.ping);
     server.open.store(true, Ordering::Relaxed);
@@ -131,19 +142,31 @@ fn is_usable(server: &Server) -> bool {
     server.etcd.as_ref().is_none_or(votes) && server.store().get("/registry/health").is_ok()
 }
 
-/// Puts the shared files and the first namespace into a new datastore; an old one must have been
-/// made with our token.
-fn settle(server: &Server) -> Result<(), Fatal> {
-    let (store, password) = (server.store(), &server.tokens.server);
+/// The words of a token that did not make the data.
+pub fn another_token() -> Fatal {
+    "starting kubernetes: preparing server: bootstrap data already found and encrypted with \
+     different token"
+        .into()
+}
+
+/// Puts the shared files and the first namespaces into a new datastore; an old one must have been
+/// made with our token. Who comes second takes the files of the first.
+pub fn settle(
+    store: &dyn Store,
+    tls: &Tls,
+    tokens: &Tokens,
+    settings: &Settings,
+) -> Result<(), Fatal> {
+    let password = &tokens.server;
     match bootstrap::find(store, password)? {
         Found::Ours(_) => {}
-        Found::Another if guards_token(&server.settings) => {
-            return Err("starting kubernetes: preparing server: bootstrap data already found and \
-                        encrypted with different token"
-                .into());
-        }
+        Found::Another if guards_token(settings) => return Err(another_token()),
         Found::Nothing | Found::Another => {
-            bootstrap::save(store, password, &bootstrap::collect(&server.tls)?)?;
+            if !bootstrap::save(store, password, &bootstrap::collect(tls)?)?
+                && let Found::Ours(files) = bootstrap::find(store, password)?
+            {
+                bootstrap::reconcile(tls, &files)?;
+            }
         }
     }
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {

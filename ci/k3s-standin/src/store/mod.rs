@@ -1,10 +1,13 @@
 mod etcd;
 mod file;
+mod postgres;
+mod postgres_tls;
 
 use serde_json::Value;
 
 pub use self::etcd::EtcdStore;
 pub use self::file::FileStore;
+pub use self::postgres::PostgresStore;
 use crate::Fatal;
 
 /// A key, its value and the revision that last changed it.

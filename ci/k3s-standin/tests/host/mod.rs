@@ -18,6 +18,8 @@ pub struct Host {
     pub address: String,
     env: Vec<(String, String)>,
     child: Option<Child>,
+    /// Length of the log when it was started last.
+    before: usize,
 }
 
 /// An address that no other test has: 127.X.Y.Z with X and Y from the process id.
@@ -28,7 +30,7 @@ fn address() -> String {
 }
 
 /// A directory in memory where there is one: etcd syncs every step, and disks may be busy.
-fn memory() -> tempfile::TempDir {
+pub fn memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -40,6 +42,7 @@ impl Host {
             address: address(),
             env: Vec::new(),
             child: None,
+            before: 0,
         };
         host.write("sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
         host
@@ -81,6 +84,7 @@ impl Host {
     }
 
     pub fn start(&mut self, verb: &str) {
+        self.before = self.log().len();
         let log = self.root.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         self.child = Some(self.command(&[verb]).stderr(log).stdout(Stdio::null()).spawn().unwrap());
@@ -115,7 +119,7 @@ impl Host {
             if enough(&said) {
                 return said;
             }
-            let ended = self.log().contains("level=fatal");
+            let ended = self.log()[self.before..].contains("level=fatal");
             assert!(begun.elapsed() < PATIENCE && !ended, "no {what}: {said}\nlog: {}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -123,6 +127,11 @@ impl Host {
 
     pub fn is_ready(&self) {
         self.waits(&["get", "--raw", "/readyz"], "readyz", |said| said == "ok");
+    }
+
+    /// Whether the process has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().expect("a started process").try_wait().unwrap().is_some()
     }
 
     /// Waits for the process to end by itself.
