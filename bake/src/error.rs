@@ -71,6 +71,14 @@ pub enum Error {
         /// The last failure.
         reason: String,
     },
+    /// A cluster, or a node of it, is not as it must be for what was asked.
+    #[error("{what}: {reason}")]
+    Cluster {
+        /// The cluster, node or endpoint.
+        what: String,
+        /// What is the matter.
+        reason: String,
+    },
     /// Well-formed, but it needs something we do not have.
     #[error("{what} is not supported: {feature}")]
     Unsupported {
@@ -172,6 +180,7 @@ impl Error {
         match self {
             Self::Io { .. }
             | Self::Network { .. }
+            | Self::Cluster { .. }
             | Self::Unsupported { .. }
             | Self::NoSpace { .. } => Exit::Failed,
             Self::Corrupt { .. } | Self::Verification { .. } => Exit::Verification,

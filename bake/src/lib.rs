@@ -7,7 +7,7 @@
 //! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
 //! | 4 jobs | [`job`] wires the steps of a verb |
 //! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
-//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`pki`] |
+//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`pki`], [`remote`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
 //! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
@@ -27,6 +27,7 @@ pub mod fetch;
 pub mod fs;
 pub mod packages;
 pub mod pki;
+pub mod remote;
 
 pub mod io;
 pub mod store;

@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "packages", "disk", "fs", "emit", "pki"],
+    &["fetch", "packages", "disk", "fs", "emit", "pki", "remote"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];

@@ -15,6 +15,8 @@ pub mod kubeconfig;
 pub mod ls;
 pub mod man;
 pub mod profile;
+pub mod remove;
+pub mod status;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -122,6 +124,10 @@ enum Verb {
     Verify(verify::Args),
     /// Write a kubeconfig for a cluster, even before any of its boards has booted
     Kubeconfig(kubeconfig::Args),
+    /// Show how a cluster is, node by node
+    Status(status::Args),
+    /// Take a node out of a cluster for good
+    Remove(remove::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -172,6 +178,8 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Diff(args)) => diff::run(args, session),
         Some(Verb::Verify(args)) => verify::run(args, session),
         Some(Verb::Kubeconfig(args)) => kubeconfig::run(args, session),
+        Some(Verb::Status(args)) => status::run(args, session),
+        Some(Verb::Remove(args)) => remove::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }

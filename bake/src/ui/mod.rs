@@ -7,6 +7,7 @@
 mod bars;
 mod error;
 mod plain;
+mod screen;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::error::{Error, Exit, IoContext, Result};
 use crate::event::{Event, Sink};
 
+pub use screen::Screen;
 pub use table::Table;
 
 /// How much to say, and in which form.
@@ -62,6 +64,12 @@ impl Ui {
     #[must_use]
     pub fn json(&self) -> bool {
         self.style.json
+    }
+
+    /// A part of standard output that can be drawn over, where that is a terminal.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        Screen::new()
     }
 
     /// Writes raw data to standard output.

@@ -23,6 +23,28 @@ nodes:
   - {name: worker1, role: agent, address: dhcp}
 ";
 
+/// Runs the test it is called from once more in a network of its own, where every address of the
+/// profile's network leads here; `true` there. Names must be those of the tests' threads.
+pub fn isolated() -> bool {
+    const INSIDE: &str = "BAKE_TEST_ISOLATED";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let thread = std::thread::current();
+    let name = thread.name().filter(|name| name.contains("::")).expect("the name of a test");
+    let enter = "ip link set lo up && ip route add local 192.168.24.0/24 dev lo && exec \"$@\"";
+    let out = Command::new("unshare")
+        .args(["--map-root-user", "--net", "sh", "-c", enter, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare");
+    let said = [out.stdout, out.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+    assert!(out.status.success() && said.contains("1 passed"), "{said}");
+    false
+}
+
 pub struct Desk {
     dir: tempfile::TempDir,
 }

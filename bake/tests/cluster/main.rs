@@ -4,4 +4,7 @@
 mod support;
 
 mod desk;
+mod double;
 mod kubeconfig;
+mod remove;
+mod status;

@@ -101,6 +101,22 @@ impl SecretsFile {
         Ok(incarnation)
     }
 
+    /// Records that `node` left the cluster: the next image of that name is a new incarnation,
+    /// even from unchanged inputs.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`].
+    pub fn retire(&mut self, node: &str) -> Result<()> {
+        let _lock = lock(&self.path)?;
+        if let Some(newer) = Self::read(&self.path)? {
+            self.secrets = newer;
+        }
+        if self.secrets.retire(node) {
+            write(&self.path, &self.secrets)?;
+        }
+        Ok(())
+    }
+
     fn read(path: &Path) -> Result<Option<ClusterSecrets>> {
         let text = match fs::read(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

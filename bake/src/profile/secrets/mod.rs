@@ -168,6 +168,14 @@ impl ClusterSecrets {
         Ok(true)
     }
 
+    /// Lets the next image of `node` be a new incarnation. Returns whether anything changed; there
+    /// is nothing to change before its first image.
+    fn retire(&mut self, node: &str) -> bool {
+        let record = self.nodes.get_mut(node).filter(|record| record.inputs.is_some());
+        let Some(record) = record else { return false };
+        record.inputs.replace(RETIRED.to_owned()).as_deref() != Some(RETIRED)
+    }
+
     /// The incarnation of an image of `node` made from inputs with digest `inputs`: unchanged
     /// inputs keep the incarnation (they make the same image), changed ones and `replace` raise
     /// it. Returns it and whether the record changed.
@@ -185,6 +193,9 @@ impl ClusterSecrets {
         Some((record.incarnation, true))
     }
 }
+
+/// Stands where the digest of inputs does, for a node that left: equal to none.
+const RETIRED: &str = "retired";
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,17 @@ fn incarnations_rise_when_the_image_changes() {
 }
 
 #[test]
+fn a_card_baked_after_its_node_left_is_another_one() {
+    let mut secrets = secrets(&["node1", "node2"]);
+    assert_eq!(secrets.claim("node1", "a", false), Some((1, true)));
+    assert!(secrets.retire("node1") && !secrets.retire("node1"));
+    assert_eq!(secrets.claim("node1", "a", false), Some((2, true)));
+    assert_eq!(secrets.claim("node1", "a", false), Some((2, false)));
+    assert!(!secrets.retire("node2"), "never baked");
+    assert_eq!(secrets.claim("node2", "a", false), Some((1, true)));
+}
+
+#[test]
 fn replacing_before_the_first_bake_raises_too() {
     assert_eq!(secrets(&["node1"]).claim("node1", "a", true), Some((2, true)));
 }
