@@ -153,6 +153,47 @@ fn a_new_card_with_cluster_init_founds_a_second_cluster() {
     assert_ne!(uid, other);
 }
 
+/// Makes the authorities of a cluster with openssl, beginning `later` (faketime's words).
+fn place_authorities(host: &Host, later: &str) {
+    for name in ["server-ca", "client-ca", "request-header-ca", "etcd/server-ca", "etcd/peer-ca"] {
+        let file = |kind| host.data(&format!("server/tls/{name}.{kind}")).display().to_string();
+        fs::create_dir_all(host.data("server/tls/etcd")).unwrap();
+        let subject = format!("/CN={}", name.replace('/', "-"));
+        let done = std::process::Command::new("faketime")
+            .args(["-f", later, "openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-days", "9"])
+            .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", &subject])
+            .args(["-keyout", &file("key"), "-out", &file("crt")])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+#[test]
+fn a_clock_before_the_authority_heals_by_itself() {
+    let mut one = founder("node1");
+    place_authorities(&one, "+6s");
+    one.start("server");
+    std::thread::sleep(Duration::from_secs(2));
+    let out = one.kubectl(&["get", "--raw", "/ping"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("x509: certificate has expired or is not yet valid"), "{said}");
+    let two = joiner("node2", &one);
+    assert!(two.fails(1).contains("failed to get CA certs: https://"), "503 to all");
+    one.is_ready();
+    // A joiner whose clock is late ends.
+    let late = std::process::Command::new("faketime")
+        .args(["-f", "-2d", env!("CARGO_BIN_EXE_k3s-standin"), "server"])
+        .env("K3S_STANDIN_ROOT", two.root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&late.stderr).into_owned();
+    assert_eq!(late.status.code(), Some(1), "{said}");
+    assert!(said.contains("CA cert validation failed") && said.contains("not yet valid"), "{said}");
+    // Placed authorities stay as they are.
+    assert!(fs::read_to_string(one.data("server/tls/server-ca.key")).unwrap().contains("PRIVATE"));
+}
+
 #[test]
 fn joiners_are_refused_as_k3s_refuses() {
     let mut one = founder("node1");

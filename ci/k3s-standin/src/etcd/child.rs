@@ -65,6 +65,8 @@ impl Member {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("k3s").args(["etcd-child", &std::process::id().to_string(), &program]);
         command.args(self.options(cluster));
+        // etcd would tell systemd that it is ready, in our name.
+        command.env_remove("NOTIFY_SOCKET");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ETCD_") {
                 command.env_remove(name);

@@ -192,9 +192,7 @@ fn mark(server: &Server, name: &str) -> Result<(), Fatal> {
             return;
         }
         let metadata = &mut node["metadata"];
-        for role in ["control-plane", "master"] {
-            metadata["labels"][format!("node-role.kubernetes.io/{role}")] = json!("true");
-        }
+        metadata["labels"]["node-role.kubernetes.io/control-plane"] = json!("true");
         if let Some(etcd) = &server.etcd {
             metadata["labels"]["node-role.kubernetes.io/etcd"] = json!("true");
             metadata["annotations"][ETCD_NAME] = json!(etcd.member.name);
@@ -216,7 +214,7 @@ fn addons(server: &Server, manifests: &Path) -> Result<(), Fatal> {
         if !["yaml", "yml", "json"].contains(&kind) || skipped.exists() {
             continue;
         }
-        let key = format!("/registry/k3s.cattle.io/addons/kube-system/{stem}");
+        let key = format!("/registry/addons/kube-system/{stem}");
         let addon = json!({"kind": "Addon", "apiVersion": "k3s.cattle.io/v1",
             "metadata": {"name": stem, "namespace": "kube-system"},
             "spec": {"source": path.display().to_string()}});
