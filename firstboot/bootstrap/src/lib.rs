@@ -27,6 +27,9 @@ mod slot;
 mod start;
 mod state;
 
+#[cfg(test)]
+mod model;
+
 pub use card::{Ballot, Card, Name, Nonce};
 pub use config::{Config, Mode};
 pub use join::{JoinStep, Joiner};

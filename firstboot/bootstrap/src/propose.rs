@@ -1,7 +1,7 @@
 use crate::quorum::Room;
 use crate::rules::Rules;
 use crate::{
-    Ballot, Basis, Card, Config, Envelope, Lack, Name, Reply, Request, Seen, Verdict, View,
+    Ballot, Basis, Card, Config, Envelope, Lack, Name, Refusal, Reply, Request, Seen, Verdict, View,
 };
 
 /// What a server without data found out by other means than witnesses.
@@ -47,7 +47,7 @@ pub enum Next {
 pub struct Proposer {
     me: Card,
     phase: Phase,
-    seen: Seen,
+    pub(crate) seen: Seen,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -132,7 +132,7 @@ impl Proposer {
         match self.phase.clone() {
             Phase::Looking => {
                 let heard: Vec<&View> = in_order(config, replies.iter().map(|r| &r.view));
-                self.basis(rules, config, &heard)?;
+                self.basis(rules, config, &heard, replies)?;
                 let round = highest_round(replies).checked_add(1).ok_or(Lack::Outbid)?;
                 let ballot = Ballot { round, founder: self.me.clone() };
                 let asked: Vec<Card> = heard.iter().map(|view| view.card.clone()).collect();
@@ -142,8 +142,8 @@ impl Proposer {
                 })))
             }
             Phase::Preparing(ballot, asked) => {
-                let promised = self.given(rules, config, &asked, replies, &Verdict::Promised)?;
-                let basis = self.basis(rules, config, &as_refs(&promised))?;
+                let promised = self.given(rules, &asked, replies, &Verdict::Promised);
+                let basis = self.basis(rules, config, &as_refs(&promised), replies)?;
                 let asked: Vec<Card> = promised.iter().map(|view| view.card.clone()).collect();
                 self.phase = Phase::Accepting(ballot.clone(), asked.clone(), basis);
                 Ok(Next::Send(self.envelopes(config, &asked, |electorate, to, seen| {
@@ -151,8 +151,8 @@ impl Proposer {
                 })))
             }
             Phase::Accepting(ballot, asked, basis) => {
-                let accepted = self.given(rules, config, &asked, replies, &Verdict::Accepted)?;
-                let now = self.basis(rules, config, &as_refs(&accepted))?;
+                let accepted = self.given(rules, &asked, replies, &Verdict::Accepted);
+                let now = self.basis(rules, config, &as_refs(&accepted), replies)?;
                 if now != basis {
                     return Err(Lack::Outbid);
                 }
@@ -166,29 +166,37 @@ impl Proposer {
     fn given(
         &self,
         rules: Rules,
-        config: &Config,
         asked: &[Card],
         replies: &[Reply],
         wanted: &Verdict,
-    ) -> Result<Vec<View>, Lack> {
-        let mut given = Vec::new();
-        for card in asked {
-            let from = |reply: &&Reply| reply.view.card.name == card.name;
-            let Some(reply) = replies.iter().find(from) else { continue };
+    ) -> Vec<View> {
+        let given = |card: &Card| {
+            let reply = replies.iter().find(|reply| reply.view.card.name == card.name)?;
             let same = reply.view.card == *card || !rules.cards_compared;
-            if reply.verdict == *wanted && same {
-                given.push(View { card: card.clone(), ..reply.view.clone() });
-            }
-        }
-        let refused = |reply: &Reply| matches!(reply.verdict, Verdict::Refused { .. });
-        if given.len() < config.majority() && replies.iter().any(refused) {
-            return Err(Lack::Outbid);
-        }
-        Ok(given)
+            let view = View { card: card.clone(), ..reply.view.clone() };
+            (reply.verdict == *wanted && same).then_some(view)
+        };
+        asked.iter().filter_map(given).collect()
     }
 
-    fn basis(&self, rules: Rules, config: &Config, views: &[&View]) -> Result<Basis, Lack> {
-        Room { rules, config, me: &self.me, views, seen: &self.seen }.basis()
+    fn basis(
+        &self,
+        rules: Rules,
+        config: &Config,
+        views: &[&View],
+        heard: &[Reply],
+    ) -> Result<Basis, Lack> {
+        let room = Room { rules, config, me: &self.me, views, heard, seen: &self.seen };
+        room.basis().map_err(|lack| {
+            let refused =
+                |r: &Reply| matches!(r.verdict, Verdict::Refused { why: Refusal::Promised { .. } });
+            match lack {
+                Lack::Answers { .. } | Lack::OwnWitness if heard.iter().any(refused) => {
+                    Lack::Outbid
+                }
+                lack => lack,
+            }
+        })
     }
 
     fn envelopes(

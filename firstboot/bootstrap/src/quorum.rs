@@ -1,5 +1,5 @@
 use crate::rules::Rules;
-use crate::{Ballot, Card, Config, Lack, Mode, Name, Seen, View};
+use crate::{Ballot, Card, Config, Lack, Mode, Name, Reply, Seen, View};
 
 /// On what ground a server founds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,8 +19,10 @@ pub(crate) struct Room<'a> {
     pub config: &'a Config,
     /// Who asks.
     pub me: &'a Card,
-    /// One answer per server at most, in declared order, this server's own among them.
+    /// Those who agree: one view per server at most, in declared order.
     pub views: &'a [&'a View],
+    /// All who answered, those who refused among them: any of them may know what stands against it.
+    pub heard: &'a [Reply],
     /// What all of them have seen.
     pub seen: &'a Seen,
 }
@@ -31,7 +33,8 @@ impl Room<'_> {
         if self.view_of(&self.me.name).is_none() {
             return Err(Lack::OwnWitness);
         }
-        let with_data = self.names(|view| view.has_data);
+        let holders = self.heard.iter().filter(|reply| reply.view.has_data);
+        let with_data: Vec<Name> = holders.map(|reply| reply.view.card.name.clone()).collect();
         if self.rules.formed_checked && !with_data.is_empty() {
             return Err(Lack::HasData { servers: with_data });
         }
@@ -83,13 +86,13 @@ impl Room<'_> {
 
     /// Nothing that was agreed before stands against this server's founding.
     fn free(&self, binds: impl Fn(&Ballot) -> bool) -> Result<(), Option<Lack>> {
-        let formed = self.views.iter().filter_map(|view| view.formed.as_ref());
+        let formed = self.heard.iter().filter_map(|reply| reply.view.formed.as_ref());
         if self.rules.formed_checked
             && let Some(ballot) = formed.filter(|ballot| binds(ballot)).max()
         {
             return Err(Some(Lack::Formed { founder: ballot.founder.name.clone() }));
         }
-        let accepted = self.views.iter().filter_map(|view| view.accepted.as_ref());
+        let accepted = self.heard.iter().filter_map(|reply| reply.view.accepted.as_ref());
         match accepted.filter(|ballot| binds(ballot)).max() {
             Some(ballot) if self.rules.accepted_binds && ballot.founder != *self.me => {
                 let answers =
