@@ -151,15 +151,15 @@ fn write_answers(
     }
     write!(f, "{here} of {declared} servers {} here, ", is(here))?;
     if remade.is_empty() || needed == declared {
-        write!(f, "{needed} {} needed", is(needed))
-    } else {
-        let their = if remade.len() == 1 { "its card was" } else { "their cards were" };
-        write!(
-            f,
-            "but {} while {their} made anew; {needed} first cards are needed, or all servers",
-            with_verb(remade, "does not count", "do not count"),
-        )
+        return write!(f, "{needed} {} needed", is(needed));
     }
+    let its = if remade.len() == 1 { "its earlier card" } else { "their earlier cards" };
+    write!(
+        f,
+        "but {} for what {its} promised; needed are {needed} servers with their first cards, \
+         or all {declared}",
+        with_verb(remade, "cannot vouch", "cannot vouch"),
+    )
 }
 
 /// "node1 was", "node1 and node2 were", "node1, node2 and node3 were".
