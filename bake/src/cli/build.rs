@@ -183,6 +183,14 @@ fn summary(report: &Report, seconds: f64) -> String {
         lines.push(format!("  sha256    {sha256}"));
     }
     lines.push(format!("Look inside: bake inspect {out}; bake ls {out}:/etc/bake"));
+    if report.incarnation > 1 {
+        let (node, incarnation) = (&report.node, report.incarnation);
+        lines.push(format!(
+            "This is card {incarnation} of {node}: it takes the place of the one before. Power \
+             that off, insert this one;\n{node} then leaves its old membership and joins anew by \
+             itself, under the same name and address"
+        ));
+    }
     lines.push(
         "Flash it with Raspberry Pi Imager (\"Use custom\") or any tool that writes images".into(),
     );

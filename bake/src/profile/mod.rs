@@ -44,8 +44,8 @@ pub use plan::{
 };
 pub use schema::schema;
 pub use secrets::{
-    Authorities, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Origin, Pki,
-    SecretsFile,
+    Authorities, Claim, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Origin,
+    Pki, SecretsFile,
 };
 
 /// Version of the profile format that this build reads.

@@ -1,5 +1,6 @@
 //! Baking one node: plan and base image in, verified image out.
 
+mod cards;
 mod firstboot;
 mod materials;
 mod report;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nodeconf::{NodeConfig, NodeSecrets, paths};
+use nodeconf::{NodeConfig, NodeSecrets, Role, paths};
 
 use super::open::{Opened, open_source};
 use super::{clock, fetch};
@@ -19,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink, Unit};
 use crate::fetch::Fetcher;
 use crate::fs::root::Root;
-use crate::profile::{ImageSource, NodePlan, SecretsFile};
+use crate::profile::{Claim, ClusterSecrets, ImageSource, NodePlan, SecretsFile};
 use crate::provenance::{self, Record};
 use crate::recipe::apply::{Applied, apply, seal};
 use crate::recipe::undo::undo;
@@ -113,8 +114,14 @@ pub fn prepare(
         materials::gather(&request, opened.root()?, traits.architecture, fetcher, sink)?;
     if let Some(secrets) = secrets {
         let inputs = request.plan.inputs_digest(&inputs(&base, &traits, &materials))?;
-        let node = &mut request.plan.node;
-        node.incarnation = secrets.claim(&node.name, &inputs, request.replace)?;
+        let server = request.plan.node.role == Role::Server;
+        let shape = ClusterSecrets::shape(&request.plan.cluster, server);
+        let (node, replace) = (&mut request.plan.node, request.replace);
+        let claim = Claim { node: &node.name, inputs: &inputs, shape: &shape, replace };
+        node.incarnation = secrets.claim(&claim)?;
+        for message in cards::warnings(&request.plan, secrets.secrets()) {
+            sink.emit(Event::Warning { message });
+        }
     }
     let time = match clock::fixed()? {
         Some(fixed) => fixed,

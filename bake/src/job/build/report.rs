@@ -14,6 +14,8 @@ pub struct Report {
     pub node: String,
     /// Its cluster.
     pub cluster: String,
+    /// How often the node's card was made anew, from 1.
+    pub incarnation: u32,
     /// The image it was baked on.
     pub base: String,
     /// What that image said it is.
@@ -55,6 +57,7 @@ impl Report {
         Self {
             node: record.node.name,
             cluster: record.node.cluster,
+            incarnation: record.node.incarnation,
             base: record.base.name,
             os: record.base.os,
             components: record.components,

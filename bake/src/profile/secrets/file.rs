@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{ClusterSecrets, Member, VERSION, first};
+use super::{Claim, ClusterSecrets, Member, VERSION, first};
 use crate::error::{Error, Fault, IoContext, Position, Result};
 use crate::io::private::{self, Existing, folder};
 
@@ -81,20 +81,19 @@ impl SecretsFile {
         self.origin
     }
 
-    /// Records that an image of `node` is made from inputs with digest `inputs` and returns its
-    /// incarnation: unchanged inputs keep it, changed ones and `replace` raise it.
+    /// Records that an image is made, and returns its incarnation.
     ///
     /// # Errors
     /// As [`SecretsFile::open`]; [`Error::NotFound`] for a node without a record.
-    pub fn claim(&mut self, node: &str, inputs: &str, replace: bool) -> Result<u32> {
+    pub fn claim(&mut self, claim: &Claim<'_>) -> Result<u32> {
         let _lock = lock(&self.path)?;
         // Another bake may have written since.
         if let Some(newer) = Self::read(&self.path)? {
             self.secrets = newer;
         }
-        let claimed = self.secrets.claim(node, inputs, replace);
+        let claimed = self.secrets.claim(claim);
         let (incarnation, changed) =
-            claimed.ok_or_else(|| Error::NotFound { what: "node", name: node.into() })?;
+            claimed.ok_or_else(|| Error::NotFound { what: "node", name: claim.node.into() })?;
         if changed {
             write(&self.path, &self.secrets)?;
         }

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::error::Exit;
-use crate::profile::secrets::tests::members;
+use crate::profile::secrets::tests::{claim, members};
 
 fn place() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -42,10 +42,10 @@ fn claims_are_kept() {
     let (_dir, path) = place();
     let mut one = SecretsFile::open(&path, "edge", &members(&["n", "m"])).unwrap();
     let mut two = SecretsFile::open(&path, "edge", &members(&["n", "m"])).unwrap();
-    assert_eq!(one.claim("n", "a", false).unwrap(), 1);
-    assert_eq!(two.claim("m", "x", true).unwrap(), 2);
-    assert_eq!(two.claim("n", "a", false).unwrap(), 1);
-    assert_eq!(one.claim("n", "b", false).unwrap(), 2);
+    assert_eq!(one.claim(&claim("n", "a", false)).unwrap(), 1);
+    assert_eq!(two.claim(&claim("m", "x", true)).unwrap(), 2);
+    assert_eq!(two.claim(&claim("n", "a", false)).unwrap(), 1);
+    assert_eq!(one.claim(&claim("n", "b", false)).unwrap(), 2);
     let read = SecretsFile::peek(&path, "edge").unwrap().unwrap();
     assert_eq!(read.nodes["m"].incarnation, 2);
     assert_eq!(read.nodes["n"].inputs.as_deref(), Some("b"));

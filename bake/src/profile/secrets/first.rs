@@ -36,6 +36,7 @@ impl From<ClusterSecrets> for super::ClusterSecrets {
             password: node.password,
             incarnation: node.incarnation,
             inputs: node.inputs,
+            shape: None,
             votes: false,
             witness: pki::placeholder(),
         };

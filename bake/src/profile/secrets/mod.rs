@@ -13,6 +13,7 @@ use std::net::Ipv4Addr;
 
 use nodeconf::{Role, Secret};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::Result;
 use crate::pki::Identity;
@@ -74,6 +75,9 @@ pub struct NodeRecord {
     pub incarnation: u32,
     /// Digest of the inputs of its newest image; `None` before the first.
     pub inputs: Option<String>,
+    /// [`ClusterSecrets::shape`] that its newest image was made for.
+    #[serde(default)]
+    pub shape: Option<String>,
     /// Whether its witness may ask others for their vote.
     pub votes: bool,
     /// Of its witness; serves only, unless it votes.
@@ -110,6 +114,7 @@ impl ClusterSecrets {
             password: none(),
             incarnation: 1,
             inputs: None,
+            shape: None,
             votes: member.role == Role::Server,
             witness: pki::placeholder(),
         };
@@ -161,7 +166,14 @@ impl ClusterSecrets {
             Some(record) => (record.votes, record.witness) = (votes, witness),
             None => {
                 let password = Secret::new(random::hex::<16>()?);
-                let record = NodeRecord { password, incarnation: 1, inputs: None, votes, witness };
+                let record = NodeRecord {
+                    password,
+                    incarnation: 1,
+                    inputs: None,
+                    shape: None,
+                    votes,
+                    witness,
+                };
                 self.nodes.insert(member.name.clone(), record);
             }
         }
@@ -173,25 +185,49 @@ impl ClusterSecrets {
     fn retire(&mut self, node: &str) -> bool {
         let record = self.nodes.get_mut(node).filter(|record| record.inputs.is_some());
         let Some(record) = record else { return false };
+        record.shape = None;
         record.inputs.replace(RETIRED.to_owned()).as_deref() != Some(RETIRED)
     }
 
-    /// The incarnation of an image of `node` made from inputs with digest `inputs`: unchanged
-    /// inputs keep the incarnation (they make the same image), changed ones and `replace` raise
-    /// it. Returns it and whether the record changed.
-    fn claim(&mut self, node: &str, inputs: &str, replace: bool) -> Option<(u32, bool)> {
-        let record = self.nodes.get_mut(node)?;
+    /// Claims an incarnation for an image. Returns it and whether the record changed.
+    fn claim(&mut self, claim: &Claim<'_>) -> Option<(u32, bool)> {
+        let record = self.nodes.get_mut(claim.node)?;
         let first = record.inputs.is_none();
-        let same = record.inputs.as_deref() == Some(inputs);
-        if same && !replace {
+        let same = record.inputs.as_deref() == Some(claim.inputs);
+        if same && !claim.replace && record.shape.as_deref() == Some(claim.shape) {
             return Some((record.incarnation, false));
         }
-        if !first || replace {
+        if claim.replace || !(first || same) {
             record.incarnation = record.incarnation.saturating_add(1);
         }
-        record.inputs = Some(inputs.to_owned());
+        record.inputs = Some(claim.inputs.to_owned());
+        record.shape = Some(claim.shape.to_owned());
         Some((record.incarnation, true))
     }
+
+    /// What a card takes for granted about the others: for servers who the servers are, for all
+    /// where the API is. Cards of different shapes do not fit together.
+    #[must_use]
+    pub fn shape(cluster: &nodeconf::Cluster, server: bool) -> String {
+        let servers = if server { cluster.servers.as_slice() } else { &[] };
+        let known = (cluster.api_endpoint(), servers);
+        let text = serde_json::to_vec(&known).unwrap_or_default();
+        hex::encode(Sha256::digest(text))
+    }
+}
+
+/// An image that is about to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The node it is for.
+    pub node: &'a str,
+    /// Digest of what it is made from. Unchanged inputs make the same image, of the same
+    /// incarnation; changed ones raise it.
+    pub inputs: &'a str,
+    /// [`ClusterSecrets::shape`] it is made for.
+    pub shape: &'a str,
+    /// Whether the node's board is replaced, which raises the incarnation too.
+    pub replace: bool,
 }
 
 /// Stands where the digest of inputs does, for a node that left: equal to none.

@@ -14,6 +14,10 @@ pub fn members(names: &[&str]) -> Vec<Member> {
     names.iter().enumerate().map(member).collect()
 }
 
+pub fn claim<'a>(node: &'a str, inputs: &'a str, replace: bool) -> Claim<'a> {
+    Claim { node, inputs, shape: "", replace }
+}
+
 fn secrets(names: &[&str]) -> ClusterSecrets {
     ClusterSecrets::generate("edge", &members(names), 1_790_000_000).unwrap()
 }
@@ -21,28 +25,28 @@ fn secrets(names: &[&str]) -> ClusterSecrets {
 #[test]
 fn incarnations_rise_when_the_image_changes() {
     let mut secrets = secrets(&["node1"]);
-    assert_eq!(secrets.claim("node1", "a", false), Some((1, true)));
-    assert_eq!(secrets.claim("node1", "a", false), Some((1, false)));
-    assert_eq!(secrets.claim("node1", "b", false), Some((2, true)));
-    assert_eq!(secrets.claim("node1", "b", true), Some((3, true)));
-    assert_eq!(secrets.claim("node1", "b", false), Some((3, false)));
-    assert_eq!(secrets.claim("nobody", "b", false), None);
+    assert_eq!(secrets.claim(&claim("node1", "a", false)), Some((1, true)));
+    assert_eq!(secrets.claim(&claim("node1", "a", false)), Some((1, false)));
+    assert_eq!(secrets.claim(&claim("node1", "b", false)), Some((2, true)));
+    assert_eq!(secrets.claim(&claim("node1", "b", true)), Some((3, true)));
+    assert_eq!(secrets.claim(&claim("node1", "b", false)), Some((3, false)));
+    assert_eq!(secrets.claim(&claim("nobody", "b", false)), None);
 }
 
 #[test]
 fn a_card_baked_after_its_node_left_is_another_one() {
     let mut secrets = secrets(&["node1", "node2"]);
-    assert_eq!(secrets.claim("node1", "a", false), Some((1, true)));
+    assert_eq!(secrets.claim(&claim("node1", "a", false)), Some((1, true)));
     assert!(secrets.retire("node1") && !secrets.retire("node1"));
-    assert_eq!(secrets.claim("node1", "a", false), Some((2, true)));
-    assert_eq!(secrets.claim("node1", "a", false), Some((2, false)));
+    assert_eq!(secrets.claim(&claim("node1", "a", false)), Some((2, true)));
+    assert_eq!(secrets.claim(&claim("node1", "a", false)), Some((2, false)));
     assert!(!secrets.retire("node2"), "never baked");
-    assert_eq!(secrets.claim("node2", "a", false), Some((1, true)));
+    assert_eq!(secrets.claim(&claim("node2", "a", false)), Some((1, true)));
 }
 
 #[test]
 fn replacing_before_the_first_bake_raises_too() {
-    assert_eq!(secrets(&["node1"]).claim("node1", "a", true), Some((2, true)));
+    assert_eq!(secrets(&["node1"]).claim(&claim("node1", "a", true)), Some((2, true)));
 }
 
 #[test]
