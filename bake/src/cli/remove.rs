@@ -26,6 +26,9 @@ pub struct Args {
     /// Remove it even where the cluster then cannot decide anything any more
     #[arg(long)]
     force: bool,
+    /// Do not ask; without a terminal nobody is asked anyway
+    #[arg(long, short)]
+    yes: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -56,6 +59,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         let (node, steps) = (&args.node, &removal.steps);
         let report = serde_json::json!({"node": node, "steps": steps, "dry_run": true});
         return if session.ui.json() { session.ui.json_line(&report) } else { Ok(()) };
+    }
+    if !args.yes && !session.ui.confirm(&format!("remove {}?", args.node))? {
+        return Err(Error::Interrupted);
     }
     let removed = removal.carry_out(Duration::from_secs(args.timeout), &session.cancel)?;
     secrets.retire(&args.node)?;

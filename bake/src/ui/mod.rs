@@ -72,6 +72,20 @@ impl Ui {
         Screen::new()
     }
 
+    /// Asks whether to go on. Without a terminal to answer from, nobody is asked and it goes on.
+    ///
+    /// # Errors
+    /// Whatever standard input refuses.
+    pub fn confirm(&self, question: &str) -> Result<bool> {
+        if self.style.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return Ok(true);
+        }
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).at("reading", "standard input")?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
     /// Writes raw data to standard output.
     ///
     /// # Errors

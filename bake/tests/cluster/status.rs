@@ -168,6 +168,8 @@ fn a_standing_cluster_is_shown_whole() {
     assert_eq!(report["etcd_members"], json!(["node1", "node2", "node3"]));
     assert_eq!(report["founder"]["name"], "node2");
     assert_eq!(report["nodes"][3]["address"], "192.168.24.77", "told by the API");
+    let reachable = report["nodes"].as_array().unwrap().iter().all(|n| n["reachable"] == true);
+    assert!(reachable && report["notes"] == json!([]));
 }
 
 #[test]
@@ -219,6 +221,17 @@ fn whatever_is_not_well_is_named() {
     cluster.nodes.lock().unwrap().push(node("old", 14, true, false));
     expect(&cluster, &["old is a member and not in the profile"]);
     cluster.nodes.lock().unwrap().pop();
+    // That a newer card lies ready is no trouble.
+    let path = cluster.desk.path("edge.secrets.json");
+    let mut secrets = cluster.desk.secrets();
+    secrets["nodes"]["node1"]["inputs"] = json!("digest");
+    secrets["nodes"]["node1"]["incarnation"] = json!(2);
+    std::fs::write(&path, secrets.to_string()).unwrap();
+    let (code, report, _) = cluster.status(&[]);
+    assert_eq!(
+        (code, &report["notes"]),
+        (0, &json!(["node1 runs from its card 1, the newest that was baked is 2"]))
+    );
     // Whoever answers at an address is not believed to be the node.
     cluster.witness("node2", 12, "node3");
     expect(&cluster, &["node2: not trusted: its certificate is another node's"]);

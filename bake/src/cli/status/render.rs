@@ -24,6 +24,9 @@ pub(super) fn whole(status: &ClusterStatus) -> String {
     for problem in &status.problems {
         let _ = writeln!(text, "- {problem}");
     }
+    for note in &status.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
     text
 }
 

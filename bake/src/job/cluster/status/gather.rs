@@ -70,7 +70,15 @@ impl Asker {
             };
             let kubernetes = told.kubernetes(member);
             let Member { name, role, .. } = member.clone();
-            NodeStatus { name, role, address, silence, served, kubernetes }
+            NodeStatus {
+                name,
+                role,
+                address,
+                reachable: served.is_some(),
+                silence,
+                served,
+                kubernetes,
+            }
         };
         let nodes: Vec<NodeStatus> = self.members.iter().zip(answers).map(node).collect();
         let holders = || {
@@ -88,6 +96,7 @@ impl Asker {
             topology: self.cluster.topology,
             well: false,
             problems: Vec::new(),
+            notes: Vec::new(),
             founder: nodes.iter().find_map(|n| n.served.as_ref()?.formed.clone()),
             vip,
             etcd_members: told

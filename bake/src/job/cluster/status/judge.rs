@@ -8,9 +8,7 @@ use super::{Asker, ClusterStatus, Kubernetes, NodeStatus, Silence};
 impl Asker {
     pub(super) fn judge(&self, status: &ClusterStatus) -> Vec<String> {
         let mut found = Vec::new();
-        for (node, incarnation) in status.nodes.iter().zip(&self.incarnations) {
-            found.extend(self.of_node(node, *incarnation));
-        }
+        status.nodes.iter().for_each(|node| found.extend(of_node(node)));
         if let Some(problem) = &status.api.problem {
             let server = status.api.server.as_deref().unwrap_or("(unknown)");
             found.push(format!("the API at {server}: {problem}"));
@@ -23,39 +21,21 @@ impl Asker {
         found
     }
 
-    fn of_node(&self, node: &NodeStatus, incarnation: Option<u32>) -> Vec<String> {
-        let name = &node.name;
-        let Some(served) = &node.served else {
-            return vec![silent(node)];
-        };
-        let mut found = Vec::new();
-        match &served.status {
-            None => found.push(format!("{name}: firstboot has not begun yet")),
-            Some(status) if status.state != State::Done => {
-                found.push(format!("{name}: {}", status.sentence()));
+    /// Cards that were baked and not put in, and what the nodes note themselves.
+    pub(super) fn notes(&self, status: &ClusterStatus) -> Vec<String> {
+        let mut all = Vec::new();
+        for (node, newest) in status.nodes.iter().zip(&self.incarnations) {
+            let Some(served) = &node.served else { continue };
+            let (name, runs) = (&node.name, served.card.incarnation);
+            if let Some(newest) = newest.filter(|newest| *newest != runs) {
+                all.push(format!(
+                    "{name} runs from its card {runs}, the newest that was baked is {newest}"
+                ));
             }
-            Some(_) if node.kubernetes == Some(Kubernetes::NotReady) => {
-                found.push(format!("{name}: the API has it as not Ready"));
-            }
-            Some(_) if node.kubernetes == Some(Kubernetes::Unknown) => {
-                found.push(format!("{name}: the API knows no such node; it may have been removed"));
-            }
-            Some(_) => {}
+            let own = served.status.iter().flat_map(|status| &status.notes);
+            all.extend(own.map(|note| format!("{name}: {note}")));
         }
-        if let Some(trouble) = &served.witness_trouble {
-            found.push(format!("{name}: its witness cannot vote: {trouble}"));
-        }
-        if served.k3s_ready == Some(false) && found.is_empty() {
-            found.push(format!("{name}: K3s does not answer as ready; see `journalctl` there"));
-        }
-        if let Some(newest) = incarnation.filter(|newest| *newest != served.card.incarnation) {
-            found.push(format!(
-                "{name}: it runs from incarnation {} of its card, the newest baked is {newest}; \
-                 flash and insert the newest",
-                served.card.incarnation
-            ));
-        }
-        found
+        all
     }
 
     fn membership(&self, status: &ClusterStatus) -> Option<String> {
@@ -78,6 +58,34 @@ impl Asker {
         }
         (!missing.is_empty()).then(|| format!("etcd: {} is no member yet", missing.join(", ")))
     }
+}
+
+fn of_node(node: &NodeStatus) -> Vec<String> {
+    let name = &node.name;
+    let Some(served) = &node.served else {
+        return vec![silent(node)];
+    };
+    let mut found = Vec::new();
+    match &served.status {
+        None => found.push(format!("{name}: firstboot has not begun yet")),
+        Some(status) if status.state != State::Done => {
+            found.push(format!("{name}: {}", status.sentence()));
+        }
+        Some(_) if node.kubernetes == Some(Kubernetes::NotReady) => {
+            found.push(format!("{name}: the API has it as not Ready"));
+        }
+        Some(_) if node.kubernetes == Some(Kubernetes::Unknown) => {
+            found.push(format!("{name}: the API knows no such node; it may have been removed"));
+        }
+        Some(_) => {}
+    }
+    if let Some(trouble) = &served.witness_trouble {
+        found.push(format!("{name}: its witness cannot vote: {trouble}"));
+    }
+    if served.k3s_ready == Some(false) && found.is_empty() {
+        found.push(format!("{name}: K3s does not answer as ready; see `journalctl` there"));
+    }
+    found
 }
 
 fn silent(node: &NodeStatus) -> String {

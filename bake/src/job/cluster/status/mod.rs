@@ -42,6 +42,8 @@ pub struct ClusterStatus {
     pub well: bool,
     /// What is not, in words, with what to do.
     pub problems: Vec<String>,
+    /// What is worth knowing and no trouble.
+    pub notes: Vec<String>,
     /// The API where clients reach it.
     pub api: ApiStatus,
     /// Who founded the cluster, as far as its nodes know.
@@ -85,6 +87,8 @@ pub struct NodeStatus {
     pub role: Role,
     /// Where it was asked.
     pub address: Option<Ipv4Addr>,
+    /// Whether its witness answered.
+    pub reachable: bool,
     /// Why it did not answer; `None` where it did.
     pub silence: Option<Silence>,
     /// What it said.
@@ -165,6 +169,7 @@ impl Asker {
     pub fn ask(&self) -> ClusterStatus {
         let mut status = self.gather();
         status.problems = self.judge(&status);
+        status.notes = self.notes(&status);
         status.well = status.problems.is_empty();
         status
     }
