@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 /// Value of a top-level scalar key of K3s's `config.yaml`, which `bake` writes one a line.
 #[must_use]
 pub fn config_value<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
@@ -17,37 +15,6 @@ pub fn config_value<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
 #[must_use]
 pub fn properties(show: &str) -> BTreeMap<&str, &str> {
     show.lines().filter_map(|line| line.split_once('=')).collect()
-}
-
-/// Whether a Node object (`/api/v1/nodes/NAME`) says it is Ready; the reason where it is not.
-///
-/// # Errors
-/// The kubelet's reason, or that the answer is no Node.
-pub fn node_ready(json: &[u8]) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Node {
-        status: Status,
-    }
-    #[derive(Deserialize)]
-    struct Status {
-        #[serde(default)]
-        conditions: Vec<NodeCondition>,
-    }
-    #[derive(Deserialize)]
-    struct NodeCondition {
-        #[serde(rename = "type")]
-        kind: String,
-        status: String,
-        #[serde(default)]
-        message: String,
-    }
-    let node: Node =
-        serde_json::from_slice(json).map_err(|e| format!("the API's answer is no Node: {e}"))?;
-    match node.status.conditions.into_iter().find(|c| c.kind == "Ready") {
-        Some(ready) if ready.status == "True" => Ok(()),
-        Some(ready) => Err(format!("Ready is {}: {}", ready.status, ready.message)),
-        None => Err("it has no Ready condition yet".into()),
-    }
 }
 
 /// The last thing K3s complained about, from its journal, fit for a report: short, on one line,
@@ -89,20 +56,6 @@ mod tests {
         assert_eq!(config_value(yaml, "https-listen-port"), Some("7443"));
         assert_eq!(config_value(yaml, "data-dir"), Some("/mnt/k3s"));
         assert_eq!(config_value(yaml, "https"), None);
-    }
-
-    #[test]
-    fn readiness() {
-        let node = |status: &str| {
-            format!(
-                r#"{{"kind":"Node","status":{{"conditions":[{{"type":"MemoryPressure",
-                "status":"False"}},{{"type":"Ready","status":"{status}","message":"cni"}}]}}}}"#
-            )
-        };
-        assert_eq!(node_ready(node("True").as_bytes()), Ok(()));
-        assert_eq!(node_ready(node("False").as_bytes()), Err("Ready is False: cni".into()));
-        assert!(node_ready(b"{\"status\":{}}").is_err());
-        assert!(node_ready(b"starting").is_err());
     }
 
     #[test]
