@@ -45,7 +45,7 @@ class Judge:
 
     def members(self, board):
         """etcd's own list, asked through the board with etcdctl: names of voters, and of learners."""
-        tls = board.written(ETCD_TLS)
+        tls = f"{board.card}/root{ETCD_TLS}"
         words = ["etcdctl", "--endpoints", "https://127.0.0.1:2379", "--cacert", f"{tls}/server-ca.crt", "--cert",
                  f"{tls}/client.crt", "--key", f"{tls}/client.key", "--command-timeout=3s", "member", "list", "-w", "json"]
         done = subprocess.run(["env", "ETCDCTL_API=3", *board.inside(*words)], text=True, capture_output=True)
