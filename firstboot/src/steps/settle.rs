@@ -89,8 +89,12 @@ pub(super) fn settle(ctx: &Context) -> Result<(), Condition> {
     Ok(())
 }
 
-/// Keeps the slot while K3s joins. The founder joins nobody.
+/// Keeps the slot while K3s joins. The founder joins nobody, and who gave the slot back as a voting
+/// member, with its node still to be Ready, must not take it again: nobody would give it back.
 pub(super) fn keep_slot(ctx: &Context) -> Result<(), Condition> {
+    if ctx.memory.settled() {
+        return Ok(());
+    }
     let peers = Peers::load(ctx)?;
     if !peers.is_slot_due() {
         return Ok(());
