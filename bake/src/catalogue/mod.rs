@@ -12,7 +12,7 @@ use etcetera::BaseStrategy;
 
 pub use entry::{Entry, Packing, Trust};
 pub use parse::{parse, render};
-pub use pins::k3s_pin;
+pub use pins::{Pinned, k3s_pin, metallb};
 
 use crate::error::{Error, Fault, IoContext, Result};
 

@@ -6,5 +6,9 @@ pub(super) const IMAGES: [(&str, &str); 2] = [
     ("ubuntu.yaml", include_str!("../../../images/ubuntu.yaml")),
 ];
 
+/// Manifests of other projects.
+pub(super) const MANIFESTS: (&str, &str) =
+    ("manifests.yaml", include_str!("../../../images/manifests.yaml"));
+
 /// Digests of K3s releases.
 pub(super) const K3S: (&str, &str) = ("k3s.yaml", include_str!("../../../images/k3s.yaml"));

@@ -22,9 +22,12 @@ fn every_shipped_file_is_embedded_and_sound() {
     let files = yaml_files(&folder).unwrap();
     let names: BTreeSet<_> =
         files.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-    let embedded = shipped::IMAGES.iter().chain([&shipped::K3S]).map(|(name, _)| *name);
+    let others = [&shipped::K3S, &shipped::MANIFESTS];
+    let embedded = shipped::IMAGES.iter().chain(others).map(|(name, _)| *name);
     assert_eq!(names, embedded.collect());
     Catalogue::shipped().unwrap();
+    let metallb = super::metallb().unwrap();
+    assert!(metallb.url.contains(&format!("/{}/", metallb.version)), "{metallb:?}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub struct Args {
     /// Archive of container images to bake instead of the released one
     #[arg(long, value_name = "FILE")]
     airgap_images: Option<PathBuf>,
+    /// MetalLB's manifest to bake instead of the pinned release's
+    #[arg(long, value_name = "FILE")]
+    metallb_manifest: Option<PathBuf>,
     /// Device binary to bake instead of the one that came with bake
     #[arg(long, value_name = "FILE")]
     firstboot: Option<PathBuf>,
@@ -79,6 +82,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         out: out.clone(),
         k3s: args.k3s.clone(),
         airgap_images: args.airgap_images.clone(),
+        metallb_manifest: args.metallb_manifest.clone(),
         firstboot: args.firstboot.clone(),
         packages: args.packages.clone(),
         replace: args.replace,

@@ -6,10 +6,10 @@ use std::path::Path;
 use url::Url;
 
 use crate::arch::Arch;
-use crate::catalogue::{Catalogue, k3s_pin};
+use crate::catalogue::{self, Catalogue, k3s_pin};
 use crate::error::{Error, Result};
 use crate::event::Sink;
-use crate::fetch::{Base, BaseRequest, Fetcher, Verified, k3s};
+use crate::fetch::{Base, BaseRequest, Fetcher, FileRequest, Verified, k3s};
 use crate::io::digest::Sha256;
 use crate::profile::{ImageSource, K3sPlan};
 
@@ -79,6 +79,19 @@ pub fn k3s_images(
     }
     let pin = |name: &str| k3s_pin(&plan.version, name).ok().flatten();
     k3s::images(fetcher, &plan.version, arch, pin)
+}
+
+/// MetalLB's manifest as it is pinned, and what it is.
+///
+/// # Errors
+/// Those of [`Fetcher::file`].
+pub fn metallb(fetcher: &Fetcher<'_>) -> Result<(String, Verified<File>)> {
+    let catalogue::Pinned { version, url, sha256 } = catalogue::metallb()?;
+    let name = format!("MetalLB {version}'s manifest");
+    let url = Url::parse(&url).map_err(|e| Error::Usage(format!("`{url}` is no URL: {e}")))?;
+    let found = fetcher.file(&FileRequest { name: name.clone(), url, sha256, size: None });
+    let found = found.map_err(|e| e.hint("or give a file with --metallb-manifest"))?;
+    Ok((name, found))
 }
 
 fn parse(sha256: &str) -> Result<Sha256> {

@@ -210,8 +210,6 @@ pub struct VrrpPlan {
     pub priority: u8,
     /// Virtual router id, 1 to 255, equal on all servers.
     pub router_id: u8,
-    /// Shared password, 8 characters (keepalived uses no more).
-    pub password: Secret,
     /// Addresses of the other servers.
     pub peers: Vec<Ipv4Addr>,
 }

@@ -22,7 +22,6 @@ impl NodePlan {
         }
         plan.system.users.iter_mut().filter_map(|u| u.password_hash.as_mut()).for_each(hide);
         plan.system.wifi.iter_mut().filter_map(|w| w.psk.as_mut()).for_each(hide);
-        plan.vrrp.iter_mut().for_each(|v| hide(&mut v.password));
         plan.pki.files.iter_mut().filter(|f| f.private).for_each(|f| hide(&mut f.text));
         let secrets = &mut plan.secrets;
         let tokens = [&mut secrets.server_token, &mut secrets.agent_token];

@@ -49,7 +49,7 @@ pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePl
             ntp: checked.raw.network.ntp.clone(),
             hosts: hosts(checked, node),
         },
-        vrrp: vrrp(checked, node, secrets),
+        vrrp: vrrp(checked, node),
         load_balancer: checked.load_balancer.clone(),
         manifests: if server { profile.manifests.clone() } else { Vec::new() },
         files: profile.files.clone(),
@@ -159,7 +159,7 @@ fn system(raw: &raw::System) -> SystemPlan {
 }
 
 /// Priorities by the profile's order, so that the first server alive holds the address.
-fn vrrp(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> Option<VrrpPlan> {
+fn vrrp(profile: &Checked, node: &Node) -> Option<VrrpPlan> {
     if node.role != Role::Server || !arguments::keepalived(profile) {
         return None;
     }
@@ -170,7 +170,6 @@ fn vrrp(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> Option<Vrrp
     Some(VrrpPlan {
         priority: FIRST_PRIORITY.saturating_sub(below).max(1),
         router_id: if last_byte == 0 { ROUTER_ID } else { last_byte },
-        password: secrets.vrrp_password.clone(),
         peers: servers(profile)
             .filter(|other| other.name != node.name)
             .filter_map(|other| other.address)

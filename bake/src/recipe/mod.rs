@@ -17,6 +17,7 @@ mod identity;
 mod iptables;
 mod k3s;
 mod kernel;
+mod metallb;
 mod network;
 mod packages;
 mod pki;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use nodeconf::{NodeConfig, Role};
 
 pub use edit::{Access, Action, Edit, Material, Source, Topic};
+pub use metallb::wanted as wants_metallb;
 pub use packages::wanted as wanted_packages;
 pub use traits::Traits;
 
@@ -49,6 +51,8 @@ pub struct Materials {
     pub k3s: Option<Material>,
     /// K3s's image bundle; needed where the profile says `airgap`.
     pub airgap: Option<Bundle>,
+    /// MetalLB's manifest; needed by servers where the profile says `metallb`.
+    pub metallb: Option<Material>,
     /// Manifests and files the profile names, by their path on the host.
     pub host_files: BTreeMap<PathBuf, Material>,
     /// Debian packages to install on the first boot, in dpkg's order.
@@ -138,6 +142,7 @@ pub fn recipe(
     if let Some(k3s) = &plan.k3s {
         k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
     }
+    metallb::edits(plan, materials, &mut steps)?;
     vip::edits(plan, &mut steps);
     pki::edits(&plan.pki, &mut steps);
     firewall::edits(traits, plan, &mut steps);

@@ -32,8 +32,11 @@ BAKED = (
     "/etc/haproxy/haproxy.cfg",
     "/usr/local/lib/bake/vip-alive",
     "/etc/systemd/system/keepalived.service.d/bake.conf",
+    "/etc/bake/api/server-ca.crt",
 )
-CA = "/etc/bake/api/server-ca.crt"
+CA = BAKED[-1][1:]
+# What K3s issues the certificate of its port with.
+TLS = "/var/lib/rancher/k3s/server/tls/server-ca"
 
 # The first process of a server: when it is killed the kernel kills all others.
 INIT = """
@@ -56,7 +59,8 @@ def run(*command, **more):
 
 def bake(top, work):
     """Bakes an image for each server and takes out of it what the lab runs; {name: folder}."""
-    base = run(top / "ci/testbed/base", "amd64", stdin=subprocess.DEVNULL).strip()
+    # The one that has both packages already, so that none has to be downloaded.
+    base = run(top / "ci/testbed/base", "cluster", stdin=subprocess.DEVNULL).strip()
     program = os.environ.get("BAKE")
     if not program:
         run("cargo", "build", "--quiet", "--locked", "-p", "bake", cwd=top)
@@ -76,6 +80,10 @@ def bake(top, work):
                                capture_output=True).stdout)
         (folder / "usr/local/lib/bake/vip-alive").chmod(0o755)
         (folder / "etc/keepalived/keepalived.conf").chmod(0o600)
+        for end in ("crt", "key"):
+            ca = subprocess.run([program, "cat", f"{image}:{TLS}.{end}"], check=True,
+                                capture_output=True)
+            (work / f"server-ca.{end}").write_bytes(ca.stdout)
         image.unlink()
         folders[name] = folder
     return folders
@@ -109,7 +117,7 @@ class Lab:
             self.boot(name)
         ways = [f"{name}={address}:{PORT}" for name, address in SERVERS.items()]
         self.asker = subprocess.Popen(
-            ["ip", "netns", "exec", self.prefix + "client", HERE / "client", self.work / "ca.crt",
+            ["ip", "netns", "exec", self.prefix + "client", HERE / "client", self.folders["node1"] / CA,
              f"{VIP}:{PORT}", *ways],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.settle()
@@ -132,19 +140,13 @@ class Lab:
         return run("ip", "-netns", self.prefix + name, *words)
 
     def certificates(self):
-        """A CA of the test and a certificate for every server, where the images have K3s's."""
+        """A certificate for every server, as K3s issues one from the CA that was baked."""
         work = self.work
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        run("openssl", "req", "-x509", *key, "-keyout", work / "ca.key", "-out", work / "ca.crt",
-            "-subj", "/CN=failover")
-        run("openssl", "req", "-x509", *key, "-keyout", work / "server.key", "-out",
-            work / "server.crt", "-subj", "/CN=server", "-CA", work / "ca.crt", "-CAkey",
-            work / "ca.key", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", work / "server.key", "-out",
+            work / "server.crt", "-subj", "/CN=server", "-CA", work / "server-ca.crt", "-CAkey",
+            work / "server-ca.key", "-addext", "basicConstraints=critical,CA:FALSE", "-addext",
             "subjectAltName=DNS:server")
-        for folder in self.folders.values():
-            file = folder / CA[1:]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes((work / "ca.crt").read_bytes())
 
     # --- servers
 

@@ -16,7 +16,7 @@ use crate::job::{clock, fetch};
 use crate::packages::{self, Staged, Wanted};
 use crate::profile::{FileContent, HostFile, NodePlan};
 use crate::provenance::Component;
-use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages};
+use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages, wants_metallb};
 use crate::store::{FileSource, Payload};
 
 pub(super) fn gather(
@@ -45,10 +45,18 @@ pub(super) fn gather(
             airgap = Some(Bundle { file_name, material: verified(found, what)? });
         }
     }
+    let metallb = match &request.metallb_manifest {
+        _ if !wants_metallb(plan) => None,
+        Some(path) => Some(local(path, file_name(path))?),
+        None => {
+            let (what, found) = fetch::metallb(fetcher)?;
+            Some(verified(found, what)?)
+        }
+    };
     let packages = packages(request, root, arch, fetcher, sink)?;
     let firstboot = firstboot::find(request.firstboot.as_deref(), arch)?;
     let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
-    Ok(Materials { firstboot, k3s: program, airgap, host_files, packages })
+    Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
 }
 
 /// What the node needs of its distribution and the image does not have.

@@ -43,6 +43,8 @@ pub struct Request {
     pub k3s: Option<PathBuf>,
     /// Image bundle to use instead of a released one.
     pub airgap_images: Option<PathBuf>,
+    /// MetalLB's manifest to use instead of the pinned one.
+    pub metallb_manifest: Option<PathBuf>,
     /// Device binary to use instead of the one beside `bake`.
     pub firstboot: Option<PathBuf>,
     /// Folder of `.deb` files to take packages from instead of the image's sources.
@@ -160,7 +162,8 @@ fn inputs(base: &BaseImage, traits: &Traits, materials: &Materials) -> BTreeMap<
     let bundle = materials.airgap.as_ref().map(|bundle| &bundle.material);
     let debs = materials.packages.iter();
     all.extend(debs.map(|d| (format!("package {}", d.package.name), d.package.sha256.clone())));
-    for (name, material) in parts.into_iter().chain([("airgap", bundle)]) {
+    let more = [("airgap", bundle), ("metallb", materials.metallb.as_ref())];
+    for (name, material) in parts.into_iter().chain(more) {
         all.extend(material.map(|m| (name.to_owned(), m.sha256.clone())));
     }
     all

@@ -53,7 +53,7 @@ pub struct ClusterSecrets {
     pub server_token: Secret,
     /// Lets agents join.
     pub agent_token: Secret,
-    /// Shared by the servers that move the VIP; 8 characters, keepalived uses no more.
+    /// For VRRP version 2, which no image uses any more (ADR 0089).
     pub vrrp_password: Secret,
     /// Of the role that owns K3s's database.
     pub database_password: Secret,

@@ -5,6 +5,7 @@ mod firewall;
 mod fixtures;
 mod golden;
 mod hostile;
+mod manifests;
 mod plans;
 mod secrets;
 mod vip;
@@ -46,6 +47,7 @@ fn materials(plan: &NodePlan) -> Materials {
             file_name: "k3s-airgap-images.tar.zst".into(),
             material: material("container images", "images"),
         }),
+        metallb: super::wants_metallb(plan).then(|| material("kind: Namespace\n", "MetalLB")),
         host_files,
         packages: super::wanted_packages(plan).iter().map(|name| deb(name)).collect(),
     }

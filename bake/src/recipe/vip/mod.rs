@@ -2,8 +2,9 @@
 
 mod haproxy;
 mod keepalived;
+mod kube_vip;
 
-use nodeconf::paths;
+use nodeconf::{Role, VipProvider, paths};
 
 use super::edit::{Access, Topic};
 use super::steps::Steps;
@@ -19,7 +20,11 @@ pub(super) const ALIVE: &str = "/usr/local/lib/bake/vip-alive";
 const ALIVE_PORT: u16 = 16442;
 
 pub(super) fn edits(plan: &NodePlan, steps: &mut Steps) {
-    let (Some(vrrp), Some(vip)) = (&plan.vrrp, &plan.cluster.vip) else { return };
+    let Some(vip) = &plan.cluster.vip else { return };
+    if vip.provider == VipProvider::KubeVip && plan.node.role == Role::Server {
+        kube_vip::edits(plan, vip, steps);
+    }
+    let Some(vrrp) = &plan.vrrp else { return };
     steps.about(Topic::Vip);
     steps.directory("/etc/keepalived", Access::root(0o755));
     steps.directory("/etc/haproxy", Access::root(0o755));

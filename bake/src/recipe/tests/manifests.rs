@@ -1,0 +1,125 @@
+//! Manifests the recipe writes, and those that ship as examples: YAML that names its objects.
+
+use serde_json::Value;
+
+use super::fixtures::release;
+use super::plans::{ETCD, plan};
+use super::recipe_for;
+use crate::recipe::{Action, Recipe, Source};
+
+const KUBE_VIP: &str = "cluster.vip={address: 192.168.24.40, provider: kube-vip}";
+const METALLB: &str = "cluster.load_balancer={provider: metallb, \
+                       addresses: [192.168.24.48/29, 192.168.24.60]}";
+
+fn recipe(node: &str, set: &str) -> Recipe {
+    recipe_for(&release("bookworm"), &plan(ETCD, node, &[set]))
+}
+
+fn written(recipe: &Recipe, name: &str) -> Option<Vec<Value>> {
+    let path = format!("{}/{name}", nodeconf::paths::K3S_MANIFESTS);
+    recipe.edits.iter().find_map(|edit| match &edit.action {
+        Action::Write { path: at, source: Source::Bytes(bytes), .. } if *at == path => {
+            Some(objects(std::str::from_utf8(bytes).unwrap()))
+        }
+        _ => None,
+    })
+}
+
+/// The objects of a manifest, each with what Kubernetes wants of every object.
+pub(super) fn objects(text: &str) -> Vec<Value> {
+    let all: Vec<Value> =
+        serde_saphyr::from_multiple(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert!(!all.is_empty());
+    for object in &all {
+        for key in ["/apiVersion", "/kind", "/metadata/name"] {
+            assert!(object.pointer(key).is_some_and(Value::is_string), "{key}: {object}");
+        }
+    }
+    all
+}
+
+#[test]
+fn kube_vip_is_told_its_address_on_servers_alone() {
+    let recipe = recipe("node2", KUBE_VIP);
+    let objects = written(&recipe, "bake-kube-vip.yaml").unwrap();
+    let kinds: Vec<&str> = objects.iter().map(|o| o["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "DaemonSet"]);
+    let container = &objects[3]["spec"]["template"]["spec"]["containers"][0];
+    let env = |name: &str| {
+        let all = container["env"].as_array().unwrap();
+        all.iter().find(|e| e["name"] == name).unwrap()["value"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((env("address"), env("port")), ("192.168.24.40".into(), "6443".into()));
+    assert_eq!(env("vip_interface"), "eth0");
+    assert!(recipe.notes.iter().any(|note| note.contains("by its tag and not by a digest")));
+    let paths: Vec<&str> = recipe.edits.iter().map(|edit| edit.action.path()).collect();
+    assert!(!paths.iter().any(|path| path.contains("haproxy") || path.contains("keepalived")));
+    assert_eq!(written(&self::recipe("worker1", KUBE_VIP), "bake-kube-vip.yaml"), None);
+}
+
+#[test]
+fn metallb_has_its_pools_in_a_file_of_their_own() {
+    let recipe = recipe("node1", METALLB);
+    let pools = written(&recipe, "bake-metallb-pools.yaml").unwrap();
+    let addresses = &pools[0]["spec"]["addresses"];
+    let ranges = ["192.168.24.48-192.168.24.55", "192.168.24.60-192.168.24.60"];
+    assert_eq!(*addresses, serde_json::json!(ranges));
+    assert_eq!(pools[1]["kind"], "L2Advertisement");
+    let manifest = format!("{}/bake-metallb.yaml", nodeconf::paths::K3S_MANIFESTS);
+    assert!(recipe.edits.iter().any(|edit| edit.action.path() == manifest));
+    let config = written_config(&recipe);
+    assert!(config["disable"].as_array().unwrap().contains(&"servicelb".into()), "{config}");
+    let agent = self::recipe("worker1", METALLB);
+    assert!(!agent.edits.iter().any(|edit| edit.action.path().contains("metallb")));
+}
+
+fn written_config(recipe: &Recipe) -> Value {
+    let config = recipe.edits.iter().find_map(|edit| match &edit.action {
+        Action::Write { path, source: Source::Bytes(bytes), .. }
+            if path == nodeconf::paths::K3S_CONFIG =>
+        {
+            Some(bytes.clone())
+        }
+        _ => None,
+    });
+    serde_saphyr::from_str(std::str::from_utf8(&config.unwrap()).unwrap()).unwrap()
+}
+
+/// What a selector of `object` asks for must be on the pods it makes.
+fn selects_its_own(object: &Value) {
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    let wanted = object["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert!(wanted.iter().all(|(key, value)| labels[key] == *value), "{object}");
+}
+
+#[test]
+fn the_examples_are_sound_and_fit_together() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/manifests");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        found.extend(objects(&std::fs::read_to_string(entry.unwrap().path()).unwrap()));
+    }
+    let named = |kind: &str, name: &str| {
+        let mut all = found.iter().filter(|o| o["kind"] == kind && o["metadata"]["name"] == name);
+        all.next().unwrap_or_else(|| panic!("no {kind} {name}")).clone()
+    };
+    for object in found.iter().filter(|o| o.pointer("/spec/template").is_some()) {
+        selects_its_own(object);
+    }
+    let web = named("Deployment", "web");
+    assert_eq!(web["spec"]["replicas"], 2);
+    let spread = &web["spec"]["template"]["spec"]["topologySpreadConstraints"][0];
+    assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
+    let target = &named("HorizontalPodAutoscaler", "web")["spec"]["scaleTargetRef"];
+    assert_eq!((&target["kind"], &target["name"]), (&web["kind"], &web["metadata"]["name"]));
+    for (service, of) in [("web", &web), ("web-every-node", &named("DaemonSet", "web-every-node"))]
+    {
+        let service = named("Service", service);
+        assert_eq!(service["spec"]["type"], "LoadBalancer");
+        let labels = &of["spec"]["template"]["metadata"]["labels"];
+        let selector = service["spec"]["selector"].as_object().unwrap();
+        assert!(selector.iter().all(|(key, value)| labels[key] == *value));
+        let port = &service["spec"]["ports"][0]["targetPort"];
+        assert_eq!(*port, of["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"]);
+    }
+}
