@@ -1,10 +1,12 @@
 //! The one way to run a program: no input, status always checked, its complaint in the error.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use nodeconf::Secret;
 
 /// Where programs are looked for, in this order; `PATH` of the environment does not count.
 const SEARCH: [&str; 6] =
@@ -22,13 +24,18 @@ pub struct Command {
     pub args: Vec<String>,
     /// It is killed after this long.
     pub timeout: Duration,
+    /// Environment variables besides `PATH` and `LC_ALL`.
+    pub env: Vec<(&'static str, &'static str)>,
+    /// What it reads from its standard input: the one way to hand it a secret.
+    pub input: Option<Secret>,
 }
 
 impl Command {
     /// A command that may take two minutes: a board on its first boot is busy and its card slow.
     pub fn new<const N: usize>(program: &'static str, args: [&str; N]) -> Self {
         let args = args.iter().map(|&a| a.to_owned()).collect();
-        Self { program, args, timeout: Duration::from_secs(120) }
+        let timeout = Duration::from_secs(120);
+        Self { program, args, timeout, env: Vec::new(), input: None }
     }
 
     /// The command as a person would type it.
@@ -87,11 +94,16 @@ pub(super) fn run(command: &Command, root: &Path) -> Result<String, CommandError
         .env("PATH", SEARCH.join(":"))
         .env("LC_ALL", "C")
         .env("BAKE_ROOT", root)
-        .stdin(Stdio::null())
+        .envs(command.env.iter().copied())
+        .stdin(if command.input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(io_error)?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), command.input.clone()) {
+        // One that does not read its input fails or not for reasons of its own.
+        std::thread::spawn(move || pipe.write_all(input.expose().as_bytes()));
+    }
     let out = collect(child.stdout.take());
     let err = collect(child.stderr.take());
     let status = wait(&mut child, command.timeout).map_err(io_error)?;
@@ -169,6 +181,15 @@ mod tests {
     #[test]
     fn output_comes_back_and_input_is_empty() {
         assert_eq!(run(&sh("cat; echo done"), Path::new("/")).unwrap(), "done\n");
+    }
+
+    #[test]
+    fn input_and_environment_arrive_and_input_is_not_shown() {
+        let mut command = sh("cat; echo $GREETING");
+        command.env.push(("GREETING", "hello"));
+        command.input = Some(Secret::new("s3cret"));
+        assert_eq!(run(&command, Path::new("/")).unwrap(), "s3crethello\n");
+        assert!(!format!("{command:?}{}", command.line()).contains("s3cret"));
     }
 
     #[test]
