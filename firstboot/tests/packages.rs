@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use firstboot::finding::{Condition, Finding};
 use firstboot::machine::StepId;
 use firstboot::report::Report;
-use firstboot::steps::{self, Context};
+use firstboot::steps::{self, Context, Memory};
 use firstboot::sys::Real;
 use nodeconf::{NodeConfig, Package, paths};
 use sha2::{Digest, Sha256};
@@ -102,8 +102,15 @@ impl Board {
 
     fn with<T>(&self, act: impl FnOnce(&Context) -> T) -> T {
         let sys = Real::below(self.root.path());
-        let report = Report::open(&sys);
-        act(&Context { sys: &sys, config: &self.config, report: &report, applied: false })
+        let (report, memory) = (Report::open(&sys), Memory::default());
+        act(&Context {
+            sys: &sys,
+            config: &self.config,
+            report: &report,
+            applied: false,
+            sealed: false,
+            memory: &memory,
+        })
     }
 
     fn check(&self) -> Finding {
@@ -129,7 +136,10 @@ fn batches_are_installed_in_order_and_their_files_go() {
     let log = board.read("/run/dpkg.log");
     let calls: Vec<&str> = log.lines().collect();
     assert_eq!(calls.len(), 2, "{log}");
-    assert!(calls[0].ends_with("/one_1.0_all.deb") && calls[0].contains("--force-confold"), "{log}");
+    assert!(
+        calls[0].ends_with("/one_1.0_all.deb") && calls[0].contains("--force-confold"),
+        "{log}"
+    );
     assert!(calls[1].contains("/two_1.0") && calls[1].contains("/three_1.0"), "{log}");
     assert!(board.read("/run/dpkg.env").starts_with("noninteractive 1\n"));
     assert!(!board.at(paths::PACKAGES).join("one_1.0_all.deb").exists());

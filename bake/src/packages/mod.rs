@@ -5,18 +5,18 @@
 //! [`archive`] decide what is believed, [`universe`], [`resolve`] and [`order`] what is installed.
 
 mod archive;
-mod deb822;
+pub mod deb822;
 mod image;
 mod local;
 pub mod openpgp;
 mod order;
-mod package;
-mod relation;
+pub mod package;
+pub mod relation;
 mod release;
 mod resolve;
 mod sources;
 mod universe;
-mod version;
+pub mod version;
 
 use std::fs::File;
 use std::path::Path;
@@ -66,6 +66,20 @@ pub struct Staged {
 /// [`Error::NotFound`] for packages no source has and for what is not in the cache with
 /// `--offline`, [`Error::Unsupported`] where dependencies cannot be met, and those of [`Fetcher`].
 pub fn gather(wanted: &Wanted<'_>, fetcher: &Fetcher<'_>, sink: &dyn Sink) -> Result<Vec<Staged>> {
+    let chosen = choose(wanted, fetcher, sink)?.into_iter();
+    let staged = chosen.map(|(batch, package)| stage(batch, &package, fetcher));
+    staged.collect::<Result<_>>().context("fetching packages for the image")
+}
+
+/// As [`gather`], before anything but lists was downloaded: the packages, each with its batch.
+///
+/// # Errors
+/// As [`gather`].
+pub fn choose(
+    wanted: &Wanted<'_>,
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+) -> Result<Vec<(u16, Package)>> {
     let native = wanted.architecture.name();
     let mut universe = Universe::new(native, image::installed(wanted.root)?);
     if wanted.names.iter().all(|name| universe.installed(name).is_some()) {
@@ -84,8 +98,7 @@ pub fn gather(wanted: &Wanted<'_>, fetcher: &Fetcher<'_>, sink: &dyn Sink) -> Re
     universe.index().map_err(corrupt)?;
     let chosen = resolve::resolve(&universe, wanted.names).map_err(|e| unsolved(e, &searched))?;
     let ordered = order::order(&universe, &chosen).map_err(corrupt)?;
-    let staged = ordered.into_iter().map(|(batch, package)| stage(batch, package, fetcher));
-    staged.collect::<Result<_>>().context("fetching packages for the image")
+    Ok(ordered.into_iter().map(|(batch, package)| (batch, package.clone())).collect())
 }
 
 /// Offers what all of the image's sources have; says which they are.

@@ -35,6 +35,7 @@ use faults::{Faults, did_you_mean, one_of};
 use path::Path as Key;
 use tree::{Kind, Scalar, Tree, Value};
 
+pub use arguments::DATABASE;
 pub use find::{SHIPPED, Search, Source};
 pub use k3s::K3sConfig;
 pub use plan::{

@@ -33,6 +33,8 @@ pub enum Topic {
     Vip,
     /// Keys and certificates.
     Pki,
+    /// The cluster's own database.
+    Database,
     /// Debian packages for the first boot.
     Packages,
     /// Ports.
@@ -58,6 +60,7 @@ impl fmt::Display for Topic {
             Self::K3s => "K3s",
             Self::Vip => "shared address",
             Self::Pki => "keys and certificates",
+            Self::Database => "database",
             Self::Packages => "packages",
             Self::Firewall => "firewall",
             Self::Firstboot => "firstboot",

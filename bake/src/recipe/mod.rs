@@ -11,6 +11,7 @@ pub mod traits;
 pub mod undo;
 
 mod cloud_init;
+mod database;
 mod firewall;
 mod firstboot;
 mod identity;
@@ -145,6 +146,7 @@ pub fn recipe(
     metallb::edits(plan, materials, &mut steps)?;
     vip::edits(plan, &mut steps);
     pki::edits(&plan.pki, &mut steps);
+    database::edits(plan, &mut steps);
     firewall::edits(traits, plan, &mut steps);
     let mut config = plan.config(&BaseFacts {
         boot_mount: traits.boot_mount.clone(),

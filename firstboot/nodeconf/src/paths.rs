@@ -33,6 +33,12 @@ pub const DATABASE_CA: &str = "/etc/bake/database/ca.crt";
 pub const DATABASE_CERT: &str = "/etc/bake/database/server.crt";
 /// Its key, PKCS#8 PEM, mode 0600, owner root.
 pub const DATABASE_KEY: &str = "/etc/bake/database/server.key";
+/// PostgreSQL's settings as baked, mode 0644; on the database node only.
+pub const DATABASE_CONFIG: &str = "/etc/bake/database/postgresql.conf";
+/// Who may connect to PostgreSQL (`pg_hba.conf`) as baked, mode 0644; on the database node only.
+pub const DATABASE_ACCESS: &str = "/etc/bake/database/pg_hba.conf";
+/// Where PostgreSQL reads its certificate and key, whatever its version; mode 0700, its own.
+pub const POSTGRES_TLS: &str = "/var/lib/postgresql/bake";
 
 /// State that survives a reboot, mode 0755.
 pub const STATE_DIR: &str = "/var/lib/bake";
@@ -44,6 +50,8 @@ pub const STATUS: &str = "/var/lib/bake/status.json";
 pub const WITNESS_STATE: &str = "/var/lib/bake/witness.json";
 /// Packages that lie ready for installation, mode 0755.
 pub const PACKAGES: &str = "/var/lib/bake/packages";
+/// Dumps of the cluster's own database, mode 0700, PostgreSQL's own.
+pub const BACKUPS: &str = "/var/lib/bake/backups";
 /// State that does not survive a reboot, mode 0755.
 pub const RUNTIME_DIR: &str = "/run/bake";
 /// Log for people, beside `config.txt` on the boot partition: name only, since releases mount it

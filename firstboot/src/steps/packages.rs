@@ -198,9 +198,15 @@ fn explain(error: CommandError) -> Condition {
         return Condition::new("another program is installing packages", AWAIT_LOCK);
     }
     if said.contains("No space left on device") {
-        return Condition::new("there is no room to install packages", "free some space; it goes on by itself");
+        return Condition::new(
+            "there is no room to install packages",
+            "free some space; it goes on by itself",
+        );
     }
-    Condition::new(format!("dpkg could not install packages: {said}"), "it is tried again; `dpkg --audit` tells more")
+    Condition::new(
+        format!("dpkg could not install packages: {said}"),
+        "it is tried again; `dpkg --audit` tells more",
+    )
 }
 
 fn remove_staged(ctx: &Context) -> Result<(), Condition> {
