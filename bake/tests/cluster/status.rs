@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -303,10 +304,7 @@ fn a_boot_is_followed_until_all_is_well() {
         let mine = lines.iter().filter_map(|l| l.split_once("s  ")).map(|(_, what)| what);
         mine.filter(|what| what.starts_with(name)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        of("node2"),
-        ["node2: working on k3s, Ready", "node2: done: the node is Ready, Ready"]
-    );
+    assert_eq!(of("node2"), ["node2: working on k3s, Ready", "node2: done: the node is Ready"]);
     assert_eq!(of("node1").len(), 1, "what does not change is not repeated");
     assert!(text.contains("all is well"));
 }
@@ -322,4 +320,28 @@ fn watching_ends_when_it_is_told_to() {
     let out = cluster.desk.bake("status", &["--watch", "--give-up", "3"]);
     assert_eq!(out.status.code(), Some(1));
     assert!(start.elapsed() < Duration::from_secs(12));
+}
+
+#[test]
+fn on_a_terminal_the_picture_is_drawn_over() {
+    if !isolated() {
+        return;
+    }
+    let desk = Desk::new(PROFILE);
+    desk.good("kubeconfig", &[]);
+    let line = "bake status --profile ./edge.yaml --watch --give-up 3 --timeout 1";
+    let line = line.replacen("bake", env!("CARGO_BIN_EXE_bake"), 1);
+    let out = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .current_dir(desk.path(""))
+        .output()
+        .expect("script");
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    let pictures: Vec<&str> = text.split("watching for").collect();
+    assert!(pictures.len() > 2, "{text}");
+    // Back by as many rows as the first picture took at 80 columns, and its last line.
+    let first = pictures[0].split("cluster edge").last().unwrap().lines();
+    let rows: usize = first.map(|line| line.len().div_ceil(80).max(1)).sum();
+    assert!(pictures[1].contains(&format!("\x1b[{}F\x1b[J", rows + 1)), "{rows}: {text:?}");
 }

@@ -147,8 +147,9 @@ fn span(seconds: u64) -> String {
 
 /// What a line of `--watch` says of a node; only a change of it is worth another line.
 pub(super) fn line(node: &NodeStatus) -> String {
+    let through = node.state() == "running";
     let kubernetes = match node.kubernetes {
-        Some(Kubernetes::Ready) => ", Ready",
+        Some(Kubernetes::Ready) if !through => ", Ready",
         Some(Kubernetes::NotReady) => ", not Ready",
         _ => "",
     };
