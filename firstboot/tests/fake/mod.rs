@@ -19,7 +19,7 @@ pub use disk::{Disk, Loss};
 
 pub const FLOOR: u64 = 1_790_000_000;
 pub const SECRETS: &str = "{\"version\":1,\"server_token\":\"s3cret-token\"}\n";
-const WANTS: &str = "/etc/systemd/system/multi-user.target.wants/k3s.service";
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
 pub const CONFIG: &str = include_str!("node.json");
 
@@ -65,6 +65,7 @@ pub struct World {
     pub clock_can_be_set: bool,
     pub synchronises: bool,
     pub hostname: String,
+    pub address: String,
     pub memory_cgroup: bool,
     pub swap: bool,
     pub space: Space,
@@ -117,6 +118,7 @@ impl Fake {
             clock_can_be_set: true,
             synchronises: false,
             hostname: "raspberrypi".into(),
+            address: "192.168.24.11".into(),
             memory_cgroup: true,
             swap: true,
             space: Space { total: 8 << 30, free: 4 << 30 },
@@ -174,7 +176,8 @@ impl Fake {
             led.trigger = None;
         }
         world.k3s_at = None;
-        if world.disk.read_link(Path::new(WANTS)).is_ok() {
+        let enabled = |unit| world.disk.read_link(&Path::new(WANTS).join(unit)).is_ok();
+        if enabled("k3s.service") || enabled("k3s-agent.service") {
             world.k3s_at = Some(Duration::from_secs(7));
         }
     }
@@ -268,7 +271,8 @@ impl World {
                 format!("{head}{}", if up { routes } else { "" })
             }
             "/proc/net/fib_trie" => {
-                let ours = if up { "  |-- 192.168.24.11\n     /32 host LOCAL\n" } else { "" };
+                let ours = format!("  |-- {}\n     /32 host LOCAL\n", self.address);
+                let ours = if up { ours } else { String::new() };
                 format!("Local:\n  |-- 127.0.0.1\n     /32 host LOCAL\n{ours}")
             }
             "/run/systemd/timesync/synchronized" if self.synchronises => String::new(),
@@ -283,12 +287,17 @@ impl World {
         match args {
             ["enable", "--no-reload", unit] => {
                 self.effects.push(format!("enable {unit}"));
-                self.disk.link(WANTS, "/etc/systemd/system/k3s.service");
+                self.disk.link(&format!("{WANTS}/{unit}"), &format!("/etc/systemd/system/{unit}"));
                 Ok(String::new())
             }
             ["start", "--no-block", unit] => {
                 self.effects.push(format!("start {unit}"));
                 self.k3s_at.get_or_insert(self.uptime);
+                Ok(String::new())
+            }
+            ["stop", unit] => {
+                self.effects.push(format!("stop {unit}"));
+                self.k3s_at = None;
                 Ok(String::new())
             }
             ["reset-failed", _] => Err(1),
@@ -336,6 +345,7 @@ impl Sys for Fake {
             return Ok(Stat { len: 0, mode: 0o755, is_dir, device });
         }
         let len = world.disk.read(path)?.len() as u64;
+        let is_dir = path == Path::new(paths::K3S_ETCD_WAL);
         Ok(Stat { len, mode: world.disk.mode(path)?, is_dir, device })
     }
 
