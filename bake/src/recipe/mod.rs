@@ -6,6 +6,7 @@
 
 pub mod amend;
 pub mod apply;
+pub mod booted;
 pub mod edit;
 pub mod traits;
 pub mod undo;

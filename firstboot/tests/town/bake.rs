@@ -84,7 +84,7 @@ impl Plan {
 
 /// A board with a fresh card.
 pub fn board(plan: &Plan, board: usize, incarnation: u32) -> Fake {
-    let fake = Fake::with(|world| {
+    Fake::with(|world| {
         world.address = plan.address(board);
         world.network_at = Some(std::time::Duration::ZERO);
         world.clock = std::time::Duration::from_secs(FLOOR + 5);
@@ -107,6 +107,5 @@ pub fn board(plan: &Plan, board: usize, incarnation: u32) -> Fake {
             world.disk.place(paths::API_ADMIN_CERT, b"s3cret administrator", 0o644);
             world.disk.place(paths::API_ADMIN_KEY, b"s3cret key", 0o600);
         }
-    });
-    fake
+    })
 }

@@ -57,7 +57,7 @@ impl Town {
         }
         // Calls take a millisecond; K3s need not be looked at after each of them.
         let uptime = self.boards[me].world.borrow().uptime;
-        if uptime.as_millis() % 16 == 0 {
+        if uptime.as_millis().is_multiple_of(16) {
             self.live();
         }
     }
@@ -100,12 +100,12 @@ impl Town {
             process.began = None;
         }
         let began = *process.began.get_or_insert(uptime);
-        if uptime.saturating_sub(began) >= LOOKS && process.within.is_none() {
-            if let Err(complaint) = self.enter(board, &mut process, uptime) {
-                process.within = None;
-                process.complaint = complaint.into();
-                process.dead_until = Some(uptime + RESTART);
-            }
+        if uptime.saturating_sub(began) >= LOOKS
+            && process.within.is_none()
+            && let Err(complaint) = self.enter(board, &mut process, uptime)
+        {
+            process.complaint = complaint.into();
+            process.dead_until = Some(uptime + RESTART);
         }
         if let Some((cluster, member, since)) = process.within {
             self.grow(board, &mut process, cluster, member, uptime.saturating_sub(since));

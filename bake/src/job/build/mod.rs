@@ -23,6 +23,7 @@ use crate::fs::root::Root;
 use crate::profile::{Claim, ClusterSecrets, ImageSource, NodePlan, SecretsFile};
 use crate::provenance::{self, Record};
 use crate::recipe::apply::{Applied, apply, seal};
+use crate::recipe::booted::begin_anew;
 use crate::recipe::undo::undo;
 use crate::recipe::{self, Materials, Recipe, Traits};
 use crate::store::FileSource;
@@ -106,6 +107,15 @@ pub fn prepare(
         .with_context(|| format!("opening {}", base.path.display()))?;
     let earlier = take_back(opened.root_mut()?, sink)?;
     let again = earlier.is_some();
+    let plan = &request.plan;
+    if begin_anew(opened.root_mut()?, &plan.cluster.id, &plan.node.name)?.is_some() {
+        let name = &plan.node.name;
+        let message = format!(
+            "a board has booted from the image, as {name}: its setup begins anew, and what K3s \
+             keeps stays"
+        );
+        sink.emit(Event::Note { message });
+    }
     if let Some(provenance::Base { name, sha256, .. }) = earlier {
         // What it comes from is still the image that nothing had been baked into.
         base = BaseImage { name, sha256, ..base };

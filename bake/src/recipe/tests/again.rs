@@ -1,12 +1,15 @@
 //! Baking a baked image: the same again, something else, nothing left behind.
 
+use nodeconf::paths;
 use proptest::prelude::*;
 
 use super::fixtures::{RELEASES, put, release};
 use super::plans::{ETCD, SINGLE, plan};
 use super::{bake, listing, text};
+use crate::error::Error;
 use crate::fs::Attributes;
 use crate::provenance;
+use crate::recipe::booted::begin_anew;
 use crate::recipe::undo::undo;
 
 #[test]
@@ -118,4 +121,35 @@ proptest! {
         bake(&mut used, &plans[last]);
         prop_assert_eq!(listing(&used), listing(&fresh));
     }
+}
+
+#[test]
+fn an_image_that_was_booted_begins_anew_as_the_same_node_only() {
+    let mut root = release("bookworm");
+    let plan = plan(SINGLE, "node1", &[]);
+    bake(&mut root, &plan);
+    let (cluster, node) = (plan.cluster.id.as_str(), "node1");
+    assert_eq!(begin_anew(&mut root, cluster, node).unwrap(), None, "no board has booted from it");
+    let file = Attributes { mode: 0o600, uid: 0, gid: 0, mtime: 5 };
+    let ledger = format!(r#"{{"version":1,"cluster":"{cluster}","node":"{node}","done":{{}}}}"#);
+    for (path, content) in [
+        (paths::LEDGER, ledger.as_str()),
+        (paths::WITNESS_STATE, "{}"),
+        ("/var/lib/bake/other", "stays"),
+    ] {
+        put(&mut root, path, content.as_bytes().to_vec(), file);
+    }
+    for (cluster, node) in [(cluster, "node2"), ("another", node)] {
+        let refused = begin_anew(&mut root, cluster, node).unwrap_err();
+        assert!(matches!(refused, Error::Refused { .. }));
+        assert!(refused.to_string().contains("it was node1 of the cluster"), "{refused}");
+    }
+    assert!(root.lstat(paths::LEDGER.as_bytes()).unwrap().is_some(), "a refusal changes nothing");
+    assert!(begin_anew(&mut root, cluster, node).unwrap().is_some());
+    for path in [paths::LEDGER, paths::WITNESS_STATE] {
+        assert!(root.lstat(path.as_bytes()).unwrap().is_none(), "{path}");
+    }
+    assert_eq!(text(&root, "/var/lib/bake/other"), "stays");
+    put(&mut root, paths::LEDGER, b"torn".to_vec(), file);
+    assert!(begin_anew(&mut root, cluster, node).is_err());
 }
