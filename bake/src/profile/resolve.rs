@@ -16,8 +16,12 @@ use super::secrets::ClusterSecrets;
 
 /// Virtual router id where the VIP's last byte gives none (keepalived's own example).
 const ROUTER_ID: u8 = 51;
-/// VRRP priority of the first server; each further one has one less.
-const FIRST_PRIORITY: u8 = 200;
+/// VRRP priority of the first server.
+const FIRST_PRIORITY: u8 = 254;
+/// How much less the last server has. Who has less waits longer before it takes a free address,
+/// by 1/256 of the time between two adverts for each (RFC 5798, 6.1): servers that are close to
+/// each other would take it at the same time.
+const SPREAD: u8 = 200;
 
 /// The plan of the node at `index`.
 pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePlan {
@@ -165,7 +169,9 @@ fn vrrp(profile: &Checked, node: &Node) -> Option<VrrpPlan> {
     }
     let vip = profile.vip.as_ref()?.address;
     let rank = servers(profile).position(|other| other.name == node.name)?;
-    let below = u8::try_from(rank).unwrap_or(u8::MAX);
+    let further = u8::try_from(servers(profile).count().saturating_sub(1)).unwrap_or(u8::MAX);
+    let step = SPREAD.checked_div(further).unwrap_or(0).clamp(1, SPREAD / 2);
+    let below = u8::try_from(rank).unwrap_or(u8::MAX).saturating_mul(step);
     let last_byte = vip.octets()[3];
     Some(VrrpPlan {
         priority: FIRST_PRIORITY.saturating_sub(below).max(1),

@@ -105,6 +105,10 @@ fn read_vip(vip: Option<&raw::Vip>, faults: &mut Faults<'_>) -> Option<nodeconf:
         let message = format!("K3s itself listens on {port} on every server");
         faults.advise(&path, message, format!("leave the key out for {usual}"));
     }
+    if provider == nodeconf::VipProvider::Keepalived && OUR_PORTS.contains(&port) {
+        let message = format!("bake's own services listen on {port} on every server");
+        faults.advise(&path, message, format!("leave the key out for {usual}"));
+    }
     if provider == nodeconf::VipProvider::KubeVip && port != usual {
         faults.add(&path, format!("kube-vip moves the address of the API itself, port {usual}"));
     }
@@ -114,6 +118,9 @@ fn read_vip(vip: Option<&raw::Vip>, faults: &mut Faults<'_>) -> Option<nodeconf:
 
 /// TCP ports of K3s and etcd on a server (K3s docs, requirements; facts B2).
 const TAKEN_PORTS: [u16; 9] = [2379, 2380, 2381, 2382, 5001, 6443, 6444, 10010, 10250];
+
+/// TCP ports of what bake adds to a server: HAProxy's answer to keepalived, and the witness.
+const OUR_PORTS: [u16; 2] = [16442, nodeconf::paths::WITNESS_PORT];
 
 /// Takes an address for `owner`; reports one that is taken or outside the network.
 fn claim(
