@@ -18,7 +18,7 @@ use crate::sys::{Method, Sys, read_text};
 /// How long an answer of K3s is good for.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long K3s may take to answer.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = Duration::from_secs(3);
 
 /// When K3s was last asked, by the uptime, and whether it was up.
 pub(super) type Probed = RefCell<Option<(Duration, bool)>>;

@@ -24,7 +24,7 @@ use super::voter::Voter;
 use crate::sys::{Priority, Sys};
 
 /// For showing a certificate.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(8);
 /// For a request's head.
 const HEAD: Duration = Duration::from_secs(5);
 /// For everything, from the connection to the last byte of the answer.
