@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Session;
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 use crate::event::{Event, Sink};
 use crate::profile::{Origin, Profile, Search, SecretsFile};
 
@@ -22,17 +22,37 @@ pub struct Which {
 }
 
 impl Which {
-    /// Reads the profile and opens the cluster's secrets.
+    /// Reads the profile and opens the cluster's secrets, which are made on first use.
     ///
     /// # Errors
     /// As [`Profile::read`] and [`SecretsFile::open`].
     pub fn open(&self, session: &Session) -> Result<(Profile, SecretsFile)> {
+        let (profile, path) = self.read(session)?;
+        let secrets = open_secrets(&profile, &path, session)?;
+        Ok((profile, secrets))
+    }
+
+    /// As [`Which::open`], for a cluster that has been baked.
+    ///
+    /// # Errors
+    /// As [`Which::open`], and [`Error::NotFound`] where there are no secrets yet.
+    pub fn open_existing(&self, session: &Session) -> Result<(Profile, SecretsFile)> {
+        let (profile, path) = self.read(session)?;
+        if SecretsFile::peek(&path, profile.cluster())?.is_none() {
+            let name = path.display().to_string();
+            return Err(Error::NotFound { what: "the cluster's secrets", name }
+                .hint("nothing has been baked with them yet, or `--secrets` says where they are"));
+        }
+        let secrets = open_secrets(&profile, &path, session)?;
+        Ok((profile, secrets))
+    }
+
+    fn read(&self, session: &Session) -> Result<(Profile, PathBuf)> {
         let source = Search::usual().find(&self.profile)?;
         let profile = Profile::read(&source, &self.sets)?;
         profile.warnings().iter().for_each(|fault| warn(session, fault));
         let path = profile.secrets_path(self.secrets.as_deref());
-        let secrets = open_secrets(&profile, &path, session)?;
-        Ok((profile, secrets))
+        Ok((profile, path))
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Args {
 const ANSWER: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
-    let (profile, mut secrets) = args.which.open(session)?;
+    let (profile, mut secrets) = args.which.open_existing(session)?;
     let Some(removal) = Removal::look(&profile, secrets.secrets(), &args.node, ANSWER)? else {
         return absent(args, &profile, &mut secrets, session);
     };

@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
-    let (profile, secrets) = args.which.open(session)?;
+    let (profile, secrets) = args.which.open_existing(session)?;
     let timeout = Duration::from_secs(args.timeout);
     let asker = Asker::new(&profile, secrets.secrets(), timeout)?;
     let status = if args.watch {

@@ -142,6 +142,7 @@ fn without_an_api_nothing_is_done_and_it_is_said_where_was_asked() {
         return;
     }
     let desk = Desk::new(PROFILE);
+    desk.good("kubeconfig", &[]);
     let (status, said) = desk.bad("remove", &["node3"]);
     assert!(status == 1 && said.contains("192.168.24.40:16443"), "{status}: {said}");
     assert!(said.contains("192.168.24.13:6443"), "{said}");

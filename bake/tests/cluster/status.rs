@@ -275,6 +275,10 @@ fn another_clusters_secrets_are_told_apart() {
     }
     let cluster = Cluster::standing();
     std::fs::remove_file(cluster.desk.path("edge.secrets.json")).unwrap();
+    let (status, said) = cluster.desk.bad("status", &[]);
+    assert!(status == 2 && said.contains("--secrets"), "{said}");
+    assert!(!cluster.desk.path("edge.secrets.json").exists(), "looking makes nothing");
+    cluster.desk.good("kubeconfig", &["--force"]);
     let problems = cluster.problems();
     let node1 = problems.iter().find(|p| p.starts_with("node1:")).unwrap();
     assert!(node1.contains("its certificate is of another cluster"), "{problems:?}");
