@@ -2,6 +2,8 @@
 
 import json
 
+import conditions
+
 LIMIT = 240  # seconds until what a scenario waits for must be so
 
 
@@ -130,4 +132,4 @@ ALL = {
     "five-servers": ("cluster-five", None, five_servers),
     "single": ("cluster-single", None, single),
     "postgres": ("cluster-postgres", None, postgres),
-}
+} | conditions.ALL
