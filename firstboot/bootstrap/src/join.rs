@@ -31,13 +31,15 @@ pub struct Joiner {
     me: Card,
     asked: usize,
     held: Vec<Name>,
+    /// Whether a witness on a new card could not say whether anybody is joining.
+    unsure: bool,
 }
 
 impl Joiner {
     /// Begins an attempt.
     #[must_use]
     pub fn begin(config: &Config, me: &Card) -> (Self, JoinStep) {
-        let joiner = Self { me: me.clone(), asked: 0, held: Vec::new() };
+        let joiner = Self { me: me.clone(), asked: 0, held: Vec::new(), unsure: false };
         let step = joiner.next(config);
         (joiner, step)
     }
@@ -57,6 +59,7 @@ impl Joiner {
                     let step = self.give_up(config, why);
                     return (self, step);
                 }
+                Verdict::Refused { why: Refusal::SlotHeld { holder: None } } => self.unsure = true,
                 Verdict::Granted => self.held.push(name),
                 _ => {}
             },
@@ -84,6 +87,7 @@ impl Joiner {
         }
         match config.servers.get(self.asked) {
             Some(to) => JoinStep::Ask(self.envelope(to, SlotAction::Acquire)),
+            None if self.unsure => self.give_up(config, Lack::SlotHeld { holder: None }),
             None => {
                 let (granted, needed) = (self.held.len(), config.majority());
                 self.give_up(config, Lack::SlotWitnesses { granted, needed })

@@ -35,7 +35,7 @@ impl Room<'_> {
         }
         let holders = self.heard.iter().filter(|reply| reply.view.has_data);
         let with_data: Vec<Name> = holders.map(|reply| reply.view.card.name.clone()).collect();
-        if self.rules.formed_checked && !with_data.is_empty() {
+        if self.rules.data_asked && !with_data.is_empty() {
             return Err(Lack::HasData { servers: with_data });
         }
         let majority = match &self.config.mode {
@@ -87,7 +87,7 @@ impl Room<'_> {
     /// Nothing that was agreed before stands against this server's founding.
     fn free(&self, binds: impl Fn(&Ballot) -> bool) -> Result<(), Option<Lack>> {
         let formed = self.heard.iter().filter_map(|reply| reply.view.formed.as_ref());
-        if self.rules.formed_checked
+        if self.rules.formed_asked
             && let Some(ballot) = formed.filter(|ballot| binds(ballot)).max()
         {
             return Err(Some(Lack::Formed { founder: ballot.founder.name.clone() }));

@@ -10,8 +10,10 @@ pub(crate) struct Rules {
     pub electorate_compared: bool,
     /// A promise or vote counts for the card that was asked only.
     pub cards_compared: bool,
-    /// Nobody founds where somebody has data or was told that the cluster stands.
-    pub formed_checked: bool,
+    /// Nobody founds where somebody has data.
+    pub data_asked: bool,
+    /// Nobody founds where somebody was told that the cluster stands.
+    pub formed_asked: bool,
     /// Holding the VIP means nothing.
     pub vip_ignored: bool,
     /// One server joins at a time.
@@ -24,7 +26,8 @@ impl Rules {
         accepted_binds: true,
         electorate_compared: true,
         cards_compared: true,
-        formed_checked: true,
+        data_asked: true,
+        formed_asked: true,
         vip_ignored: true,
         joins_serialised: true,
     };

@@ -168,7 +168,7 @@ impl State {
         if rules.cards_compared && *to != self.card {
             return Some(Refusal::OtherCard);
         }
-        if rules.formed_checked && observed.has_data {
+        if rules.data_asked && observed.has_data {
             return Some(Refusal::HasData);
         }
         let promised = self.promised.as_ref().filter(|promised| *promised > ballot)?;
@@ -185,6 +185,8 @@ impl State {
             Request::Accept { ballot, .. } => {
                 self.promised = Some(ballot.clone());
                 self.accepted = Some(ballot.clone());
+                // Who gets as far found no cluster that anybody could be joining.
+                self.slot.take_if(|slot| slot.holder.is_none());
                 Verdict::Accepted
             }
             Request::Formed { ballot, .. } => {

@@ -79,6 +79,15 @@ fn a_dead_witness_is_passed_over_and_a_minority_given_back() {
 }
 
 #[test]
+fn witnesses_on_new_cards_are_unsure_for_a_while() {
+    let mut witnesses = ["node1", "node2", "node3"].map(|name| State::new(card(name, 2), 0));
+    let (_, step, asked) = ask(&mut witnesses, &card("node3", 2), &[]);
+    let JoinStep::Wait { why, release, .. } = step else { panic!("{step:?}") };
+    assert_eq!((why, asked.len()), (Lack::SlotHeld { holder: None }, 3));
+    assert!(release.is_empty());
+}
+
+#[test]
 fn an_earlier_card_does_not_join() {
     let mut witnesses = witnesses();
     let seen = Request::Ask { from: card("node2", 2), seen: Seen::default() };

@@ -252,7 +252,7 @@ fn forget_letters(setting: &Setting, world: &mut World) {
         let node = &nodes[letter.to as usize];
         let (card, ballot) = letter.about();
         let another = *card != node.card && setting.rules.cards_compared;
-        let has_data = node.data.is_some() && setting.rules.formed_checked;
+        let has_data = node.data.is_some() && setting.rules.data_asked;
         let late = node.witness.promised.as_ref().is_some_and(|promised| promised > ballot);
         !(another
             || has_data

@@ -113,13 +113,35 @@ fn cards_must_be_compared() {
     hunt.judge("comparing cards", Wrong::TwoClusters, rule(|rules| rules.cards_compared = false));
 }
 
-#[test]
-fn data_and_formed_must_be_asked_for() {
+fn after_many_new_cards() -> Hunt {
     let budget = Budget { tries: 2, rebakes: 3, ..Budget::default() };
-    let hunt = Hunt { walks: Some(60), ..Hunt::majority(budget) };
-    hunt.judge(
-        "asking whether the cluster stands",
+    Hunt { walks: Some(60), ..Hunt::majority(budget) }
+}
+
+#[test]
+fn whether_the_cluster_stands_must_be_asked() {
+    after_many_new_cards().judge(
+        "asking for data and for word of the cluster",
         Wrong::TwoClusters,
-        rule(|rules| rules.formed_checked = false),
+        rule(|rules| (rules.data_asked, rules.formed_asked) = (false, false)),
     );
+}
+
+#[test]
+fn data_must_be_asked_for() {
+    after_many_new_cards().judge(
+        "asking for data",
+        Wrong::TwoClusters,
+        rule(|rules| rules.data_asked = false),
+    );
+}
+
+/// The word that the cluster was formed is a second line: promises and data suffice (ADR 0080).
+#[test]
+fn promises_and_data_suffice() {
+    let mut hunt = Hunt::majority(Budget { tries: 2, rebakes: 1, ..Budget::default() });
+    hunt.setting.rules.formed_asked = false;
+    let found = hunt.look();
+    super::say(&format!("without word of the cluster alone: {found}"));
+    assert!(found.wrong.is_none() && found.complete, "{:#?}", found.wrong);
 }
