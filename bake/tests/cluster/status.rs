@@ -220,7 +220,7 @@ fn whatever_is_not_well_is_named() {
     expect(&cluster, &["worker1: the API has it as not Ready"]);
     cluster.nodes.lock().unwrap()[3] = node("worker1", 77, false, true);
     cluster.nodes.lock().unwrap().push(node("old", 14, true, false));
-    expect(&cluster, &["old is a member and not in the profile"]);
+    expect(&cluster, &["not in the profile but a member: old"]);
     cluster.nodes.lock().unwrap().pop();
     // That a newer card lies ready is no trouble.
     let path = cluster.desk.path("edge.secrets.json");

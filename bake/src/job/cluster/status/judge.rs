@@ -51,12 +51,16 @@ impl Asker {
             .filter(|name| !self.members.iter().any(|m| m.name == *name))
             .collect();
         if !strange.is_empty() {
-            let all = strange.join(", ");
             return Some(format!(
-                "etcd: {all} is a member and not in the profile; `bake remove` retires it"
+                "etcd: not in the profile but a member: {}; `bake remove` retires it",
+                strange.join(", ")
             ));
         }
-        (!missing.is_empty()).then(|| format!("etcd: {} is no member yet", missing.join(", ")))
+        match missing.as_slice() {
+            [] => None,
+            [one] => Some(format!("etcd: {one} is no member yet")),
+            several => Some(format!("etcd: {} are no members yet", several.join(", "))),
+        }
     }
 }
 
