@@ -59,12 +59,26 @@ def bench(runs):
     return in_namespaces("bench.py", runs, f"{ARENA}/bench", f"{OUT}/bench").returncode == 0
 
 
+def bake_cards(name):
+    """Bakes what only this scenario has, here, where the network of the machine is: packages may be
+    fetched."""
+    profile, later, _ = scenarios.ALL.get(name, ("cluster", None, None))
+    old = Deck.named(profile)
+    for node in old.nodes():
+        old.card(node, 1)
+    new = Deck.named(later, profile) if later else old
+    for node in new.nodes():
+        if node not in old.nodes():
+            new.card(node, 1)
+
+
 def one(name):
     """The outcome of one seed or scenario."""
     work, logs = f"{ARENA}/{name}", f"{OUT}/{name}"
     shutil.rmtree(logs, ignore_errors=True)
     os.makedirs(work)
     os.makedirs(logs)
+    bake_cards(name)
     with open(f"{logs}/run.log", "w", encoding="utf-8") as err:
         done = in_namespaces("run.py", name, work, logs, stdout=subprocess.PIPE, stderr=err)
     try:
