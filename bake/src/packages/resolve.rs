@@ -270,6 +270,3 @@ fn held(universe: &Universe, group: &[Relation]) -> Result<bool, String> {
     let untouched = Solver { universe, chosen: BTreeMap::new(), attempts: 0 };
     untouched.any_satisfied(group)
 }
-
-#[cfg(test)]
-mod tests;

@@ -97,7 +97,7 @@ const WANTED: [&[&str]; 6] = [
     &["nfs-common", "open-iscsi"],
     &["git", "vim", "htop", "curl"],
     &["default-mta"],
-    &["chrony", "python3-yaml", "nginx"],
+    &["python3-yaml", "nginx"],
 ];
 
 /// `ci/testbed/apt-oracle` prepares the folder: apt's configuration, the lists it downloaded from
