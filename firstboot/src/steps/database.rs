@@ -14,10 +14,12 @@ use nodeconf::{Address, DatabaseSecret, NodeSecrets, Secret, paths};
 use super::Context;
 use crate::finding::{Condition, Finding};
 use crate::machine::StepId;
-use crate::sys::{Command, CommandError, Sys, read_text, read_text_if_there};
+use crate::sys::{Command, CommandError, Sys, read_text, read_text_if_there, write_durable};
 
 /// The cluster that Debian's package makes.
 const CLUSTER: &str = "main";
+/// Made once role and database are there: from then on the cluster holds something.
+const CREATED: &str = "/var/lib/bake/database-created";
 /// How long PostgreSQL may take to recover and to take connections.
 const START: Duration = Duration::from_secs(5 * 60);
 const PAUSE: Duration = Duration::from_millis(500);
@@ -121,7 +123,10 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
     }
     let mut restart = Command::new("systemctl", ["restart", &cluster.unit()]);
     restart.timeout = START;
-    sys.run(&restart)?;
+    if let Err(error) = sys.run(&restart) {
+        discard_unborn(sys, &cluster)?;
+        return Err(error.into());
+    }
     ctx.wait(StepId::Database, START, PAUSE, || match sql(sys, "SELECT 1;\n") {
         Ok(_) => Finding::Met,
         Err(condition) => Finding::Unmet(condition),
@@ -132,7 +137,25 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
             "flash the card again",
         ));
     };
-    provide(sys, &secret)
+    provide(sys, &secret)?;
+    let created = |e| Condition::io(format!("writing {CREATED}"), &e);
+    sys.make_dirs(Path::new(paths::STATE_DIR), 0o755).map_err(created)?;
+    write_durable(sys, Path::new(CREATED), b"", 0o644).map_err(created)
+}
+
+/// Removes a cluster that does not start and never held anything: the power went while Debian's
+/// package was making it. The next try makes it anew.
+fn discard_unborn(sys: &dyn Sys, cluster: &Cluster) -> Result<(), Condition> {
+    match sys.stat(Path::new(CREATED)) {
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Condition::io(format!("looking for {CREATED}"), &e)),
+    }
+    let version = &cluster.version;
+    let data = format!("/var/lib/postgresql/{version}/{CLUSTER}");
+    let config = format!("/etc/postgresql/{version}/{CLUSTER}");
+    sys.run(&Command::new("rm", ["-rf", "--", &data, &config]))?;
+    Ok(())
 }
 
 fn unmet(what: impl Into<String>, remedy: impl Into<String>) -> Finding {
@@ -180,6 +203,11 @@ fn create(ctx: &Context) -> Result<Cluster, Condition> {
             format!("make one: pg_createcluster VERSION {CLUSTER}"),
         ));
     };
+    // What an interrupted attempt left would be taken for a cluster to adopt.
+    if ctx.sys.stat(Path::new(CREATED)).is_err() {
+        let data = format!("/var/lib/postgresql/{version}/{CLUSTER}");
+        ctx.sys.run(&Command::new("rm", ["-rf", "--", &data]))?;
+    }
     let mut create = Command::new("pg_createcluster", [version, CLUSTER]);
     create.timeout = START;
     ctx.sys.run(&create)?;
