@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fake::Loss;
 use firstboot::exit::Exit;
-use town::{Plan, Seed, Town};
+use town::{Plan, Town};
 
 const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Data];
 
@@ -114,6 +114,20 @@ fn a_replaced_server_survives_a_cut_at_every_call() {
     let points = cut_everywhere(&town, 1, 3);
     println!("replaced server: {points} cuts");
     assert!(points > 600, "{points}");
+}
+
+/// The start of a row of random numbers.
+#[derive(Debug, Clone)]
+struct Seed(u64);
+
+impl Seed {
+    /// The next number below `limit` (xorshift64*, Vigna 2016).
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
 }
 
 #[test]

@@ -15,20 +15,6 @@ pub struct Plan {
     pub bootstrap: Value,
 }
 
-/// The start of a row of random numbers.
-#[derive(Debug, Clone)]
-pub struct Seed(pub u64);
-
-impl Seed {
-    /// The next number below `limit` (xorshift64*, Vigna 2016).
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-}
-
 impl Plan {
     pub fn etcd(servers: usize, agents: usize) -> Self {
         Self { servers, agents, topology: "embedded-etcd", bootstrap: json!("majority") }

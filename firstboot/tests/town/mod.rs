@@ -21,7 +21,7 @@ use firstboot::ledger::Ledger;
 use nodeconf::paths;
 
 use crate::fake::{Fake, Loss, PowerCut};
-pub use bake::{Plan, Seed};
+pub use bake::Plan;
 use k3s::{Etcd, Process};
 
 /// What the boards share, and what stands beside each.
@@ -37,6 +37,8 @@ pub struct Shared {
     /// Boards that nobody reaches and that reach nobody.
     pub cut_off: BTreeSet<usize>,
     pub datastore_up: bool,
+    /// Nobody holds the shared address.
+    pub vip_down: bool,
     pub wrong_token: BTreeSet<usize>,
     /// How often K3s was started to found, without data on its board.
     pub foundings: u32,

@@ -49,7 +49,10 @@ impl Town {
     }
 
     pub(super) fn behind_vip(&self, from: usize) -> Option<usize> {
-        (0..self.plan.servers).find(|&to| self.reaches(from, to) && self.serves(to))
+        let held = !self.shared.borrow().vip_down;
+        (0..self.plan.servers)
+            .filter(|_| held)
+            .find(|&to| self.reaches(from, to) && self.serves(to))
     }
 
     fn witness(&self, board: usize, request: &HttpsRequest) -> Answer {

@@ -17,6 +17,10 @@ use crate::witness::has_etcd_data;
 /// A run that waits longer ends and is started again, so that all it relies on is looked at again.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// How often a finished node asks until somebody answers, and how long it waits in between.
+const SEALED_ROUNDS: u32 = 15;
+const SEALED_PAUSE: Duration = Duration::from_secs(2);
+
 /// What came of an attempt.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -77,15 +81,27 @@ pub(in crate::steps) fn has_data(ctx: &Context) -> Result<bool, Condition> {
 /// A server with data starts, unless somebody knows that its time is over.
 fn with_data(ctx: &Context) -> Result<Finding, Condition> {
     let peers = Peers::load(ctx)?;
-    // Silence objects to nothing, not even that of our own witness.
-    let Ok(own) = peers.own() else { return Ok(Finding::Met) };
-    let replies = peers.tell(&Request::Ask { from: own.card.clone(), seen: own.seen.clone() });
-    let why = match start_with_data(&own.card, own.formed.as_ref(), &replies) {
-        StartVerdict::Start => return Ok(Finding::Met),
-        StartVerdict::Superseded { by } => superseded(&own.card.name, by),
-        StartVerdict::OtherCluster { later } => other_cluster(&later),
-    };
-    Ok(if unit::is_running(ctx)? { Finding::Unmet(why) } else { Finding::Wrong(why) })
+    // Silence objects to nothing. On a finished node K3s starts at the same time as we do, perhaps
+    // before the network, so somebody is waited for.
+    let rounds =
+        if ctx.sealed && ctx.config.other_servers().count() > 0 { SEALED_ROUNDS } else { 1 };
+    for round in 0..rounds {
+        if round > 0 {
+            ctx.sys.sleep(SEALED_PAUSE);
+        }
+        let Ok(own) = peers.own() else { continue };
+        let replies = peers.tell(&Request::Ask { from: own.card.clone(), seen: own.seen.clone() });
+        let why = match start_with_data(&own.card, own.formed.as_ref(), &replies) {
+            StartVerdict::Start if replies.iter().any(|r| r.view.card.name != own.card.name) => {
+                break;
+            }
+            StartVerdict::Start => continue,
+            StartVerdict::Superseded { by } => superseded(&own.card.name, by),
+            StartVerdict::OtherCluster { later } => other_cluster(&later),
+        };
+        return Ok(if unit::is_running(ctx)? { Finding::Unmet(why) } else { Finding::Wrong(why) });
+    }
+    Ok(Finding::Met)
 }
 
 /// Looks for the cluster, and asks to found it where there is none.
