@@ -127,7 +127,7 @@ impl<'s> Archive<'s> {
             .map_err(|e| decompress::into_error(e, &name, &on_disk))?;
         let mut paragraphs = Paragraphs::new(BufReader::with_capacity(1 << 16, decoder));
         let corrupt = |reason: String| Error::Corrupt { what: name.clone(), reason };
-        while let Some(paragraph) = paragraphs.next().at("reading", &on_disk)? {
+        while let Some(paragraph) = paragraphs.read().at("reading", &on_disk)? {
             let missing =
                 |field: &str| corrupt(format!("{} has no {field}", paragraph.text("Package")));
             let sha256 = paragraph.text("SHA256").parse().map_err(|_| missing("SHA256"))?;

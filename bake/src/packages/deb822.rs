@@ -51,7 +51,7 @@ impl<R: BufRead> Paragraphs<R> {
     ///
     /// # Errors
     /// Those of the reader, and [`io::ErrorKind::InvalidData`] with the line for what is no field.
-    pub fn next(&mut self) -> io::Result<Option<Paragraph>> {
+    pub fn read(&mut self) -> io::Result<Option<Paragraph>> {
         let mut paragraph = Paragraph::default();
         let (mut bytes, mut size) = (Vec::new(), 0);
         loop {
@@ -106,11 +106,11 @@ fn is_name(name: &str) -> bool {
 /// All paragraphs of a text in memory.
 ///
 /// # Errors
-/// As [`Paragraphs::next`].
+/// As [`Paragraphs::read`].
 pub fn all(text: &[u8], comments: bool) -> io::Result<Vec<Paragraph>> {
     let mut reader = if comments { Paragraphs::with_comments(text) } else { Paragraphs::new(text) };
     let mut found = Vec::new();
-    while let Some(paragraph) = reader.next()? {
+    while let Some(paragraph) = reader.read()? {
         found.push(paragraph);
     }
     Ok(found)

@@ -122,7 +122,7 @@ pub fn installed(root: &Root) -> Result<Vec<Package>> {
     let corrupt = |reason: String| Error::Corrupt { what: STATUS_FILE.into(), reason };
     let mut reader = Paragraphs::new(status.as_slice());
     let mut found = Vec::new();
-    while let Some(paragraph) = reader.next().at("reading", STATUS_FILE)? {
+    while let Some(paragraph) = reader.read().at("reading", STATUS_FILE)? {
         let words: Vec<&str> = paragraph.text("Status").split_whitespace().collect();
         let [_, _, state] = words[..] else {
             return Err(corrupt(format!("{} has no status", paragraph.text("Package"))));

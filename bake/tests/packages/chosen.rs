@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -125,7 +126,8 @@ fn as_apt_chooses() {
         let ours: BTreeMap<String, String> =
             ours.into_iter().map(|(_, p)| (p.name.clone(), p.version.to_string())).collect();
         assert_eq!(ours, apt(&folder, wanted), "{wanted:?}");
-        println!("{wanted:?}: {} packages, as apt has them", ours.len());
+        writeln!(std::io::stdout(), "{wanted:?}: {} packages, as apt has them", ours.len())
+            .unwrap();
     }
 }
 

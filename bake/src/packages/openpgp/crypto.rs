@@ -105,7 +105,7 @@ fn hash(
         2 if digests == Digests::Legacy => {
             Ok((&digest::SHA1_FOR_LEGACY_USE_ONLY, &RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY))
         }
-        1 | 2 | 3 => Err("its digest (MD5, SHA-1 or RIPEMD-160) is too weak".into()),
+        1..=3 => Err("its digest (MD5, SHA-1 or RIPEMD-160) is too weak".into()),
         other => Err(format!("digest algorithm {other} is not supported")),
     }
 }
