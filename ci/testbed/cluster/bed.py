@@ -29,8 +29,8 @@ class Bed:
         self.story.write(f"{time.monotonic() - self.begun:7.2f}  {text}\n")
 
     def expect(self, holds, what):
-        self.tell(("" if holds else "NOT ") + what)
         if not holds:
+            self.tell(what)
             raise AssertionError(what)
 
     def grow(self):

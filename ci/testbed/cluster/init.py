@@ -9,6 +9,7 @@ excepted, READY=1, conditions on files, enabling. Not there: cgroups, sandboxing
 timers, sockets.
 """
 
+import glob
 import json
 import os
 import secrets
@@ -102,6 +103,10 @@ class Init:
                 for name in sorted(os.listdir(f"{home}/{target}")):
                     if any(fnmatch(name, pattern) for pattern in OURS) and not fnmatch(name, without):
                         self.service(name).start()
+        # Debian's postgresql-generator has every database cluster started (postgresql-common).
+        for path in sorted(glob.glob("/etc/postgresql/*/*/postgresql.conf")):
+            version, name = path.split("/")[3:5]
+            self.service(f"postgresql@{version}-{name}.service").start()
 
     def run(self):
         while True:
