@@ -103,8 +103,9 @@ class Init:
                 for name in sorted(os.listdir(f"{home}/{target}")):
                     if any(fnmatch(name, pattern) for pattern in OURS) and not fnmatch(name, without):
                         self.service(name).start()
-        # Debian's postgresql-generator has every database cluster started (postgresql-common).
-        for path in sorted(glob.glob("/etc/postgresql/*/*/postgresql.conf")):
+        # Debian's postgresql-generator has every database cluster started (postgresql-common). Not at the
+        # first boot: there a card has no PostgreSQL yet, and only this base has it installed before.
+        for path in sorted(glob.glob("/etc/postgresql/*/*/postgresql.conf")) if os.path.exists("/var/lib/postgresql/bake") else ():
             version, name = path.split("/")[3:5]
             self.service(f"postgresql@{version}-{name}.service").start()
 
