@@ -93,6 +93,15 @@ fn a_database_that_is_down_is_waited_for() {
 }
 
 #[test]
+fn a_k3s_that_left_its_database_out_is_not_done() {
+    let town = Town::new(Plan::shared(2, 0));
+    let own = nodeconf::paths::K3S_SQLITE;
+    town.boards[0].world.borrow_mut().disk.place(own, b"SQLite", 0o600);
+    assert_eq!(town.run(0), Exit::TryAgain);
+    stopped_at(&town, 0, "confirm", "a cluster of its own");
+}
+
+#[test]
 fn an_agent_waits_for_the_shared_address() {
     let town = Town::new(Plan::etcd(1, 1));
     assert_eq!(town.run(1), Exit::TryAgain);

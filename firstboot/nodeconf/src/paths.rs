@@ -94,6 +94,8 @@ pub const K3S_NODE_PASSWORD: &str = "/etc/rancher/node/password";
 pub const K3S_DATA: &str = "/var/lib/rancher/k3s";
 /// Certificate authorities, placed before the first start (K3s docs, custom CA certificates).
 pub const K3S_TLS: &str = "/var/lib/rancher/k3s/server/tls";
+/// K3s's own database; there only where it uses neither etcd nor an external datastore.
+pub const K3S_SQLITE: &str = "/var/lib/rancher/k3s/server/db/state.db";
 /// There as soon as embedded etcd has data (K3s `pkg/etcd`: the WAL directory decides).
 pub const K3S_ETCD_WAL: &str = "/var/lib/rancher/k3s/server/db/etcd/member/wal";
 /// Manifests that K3s applies by itself.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use nodeconf::{Role, paths};
+use nodeconf::{Role, Topology, paths};
 
 use super::bootstrap::{has_data, has_etcd, unanswered};
 use super::{Context, settle, unit};
@@ -79,6 +79,9 @@ fn advance(ctx: &Context) -> Result<Finding, Condition> {
 }
 
 fn stage(ctx: &Context) -> Result<Stage, Condition> {
+    if let Some(condition) = alone(ctx)? {
+        return Ok(Stage::Waiting(condition));
+    }
     let waiting = match ctx.config.node.role {
         Role::Server => match serving(ctx)? {
             Ok(api) => {
@@ -98,6 +101,23 @@ fn stage(ctx: &Context) -> Result<Stage, Condition> {
         None if !unit::is_enabled(ctx)? => Stage::Disabled,
         None => Stage::Done,
     })
+}
+
+/// A K3s that was not told of its datastore keeps a cluster of its own, without a word (K3s
+/// `pkg/cluster`: SQLite is what it takes where nothing else is given).
+fn alone(ctx: &Context) -> Result<Option<Condition>, Condition> {
+    let external = ctx.config.cluster.topology == Topology::ExternalDatastore;
+    if !external || ctx.config.node.role != Role::Server {
+        return Ok(None);
+    }
+    match ctx.sys.stat(Path::new(paths::K3S_SQLITE)) {
+        Ok(_) => Ok(Some(Condition::new(
+            "K3s did not use the cluster's database but made a cluster of its own",
+            format!("see {}.env; bake and flash the card again", unit::name(ctx)?),
+        ))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Condition::io(format!("looking for {}", paths::K3S_SQLITE), &e)),
+    }
 }
 
 /// The API of this server once it is ready: etcd then counts it among its voting members. The

@@ -49,6 +49,7 @@ impl From<ClusterSecrets> for super::ClusterSecrets {
             agent_token: first.agent_token,
             vrrp_password: first.vrrp_password,
             database_password: first.database_password,
+            first_shape: None,
             pki: Pki::placeholder(),
             nodes: first.nodes.into_iter().map(|(name, node)| (name, record(node))).collect(),
         }

@@ -57,6 +57,10 @@ pub struct ClusterSecrets {
     pub vrrp_password: Secret,
     /// Of the role that owns K3s's database.
     pub database_password: Secret,
+    /// [`ClusterSecrets::shape`] of the first server image; `None` before it, and in files of older
+    /// releases.
+    #[serde(default)]
+    pub first_shape: Option<String>,
     /// Keys and certificates.
     pub pki: Pki,
     /// What belongs to single nodes, by name. A node that left the profile keeps its record: a
@@ -99,6 +103,7 @@ impl ClusterSecrets {
             agent_token: Secret::new(random::hex::<24>()?),
             vrrp_password: Secret::new(random::letters::<8>()?),
             database_password: Secret::new(random::hex::<24>()?),
+            first_shape: None,
             pki: Pki::generate(cluster, created)?,
             nodes: BTreeMap::new(),
         };
@@ -127,6 +132,7 @@ impl ClusterSecrets {
             agent_token: none(),
             vrrp_password: none(),
             database_password: none(),
+            first_shape: None,
             pki: Pki::placeholder(),
             nodes: members.iter().map(|m| (m.name.clone(), record(m))).collect(),
         }
@@ -190,14 +196,26 @@ impl ClusterSecrets {
     }
 
     /// Claims an incarnation for an image. Returns it and whether the record changed.
+    ///
+    /// A server that is first baked for another shape than the first server begins above 1: when
+    /// one server grows to three, the two new ones would otherwise be a majority of first cards,
+    /// and could found a second cluster (ADR 0080).
     fn claim(&mut self, claim: &Claim<'_>) -> Option<(u32, bool)> {
+        let baked = |(name, other): (&String, &NodeRecord)| {
+            name != claim.node && other.votes && other.inputs.is_some()
+        };
+        let others = self.nodes.iter().any(baked);
         let record = self.nodes.get_mut(claim.node)?;
+        let grown = record.votes && self.first_shape.as_ref().map_or(others, |s| s != claim.shape);
+        if record.votes && self.first_shape.is_none() && !others {
+            self.first_shape = Some(claim.shape.to_owned());
+        }
         let first = record.inputs.is_none();
         let same = record.inputs.as_deref() == Some(claim.inputs);
         if same && !claim.replace && record.shape.as_deref() == Some(claim.shape) {
             return Some((record.incarnation, false));
         }
-        if claim.replace || !(first || same) {
+        if claim.replace || !(first || same) || (first && grown && record.incarnation == 1) {
             record.incarnation = record.incarnation.saturating_add(1);
         }
         record.inputs = Some(claim.inputs.to_owned());

@@ -44,6 +44,22 @@ fn a_card_baked_after_its_node_left_is_another_one() {
     assert_eq!(secrets.claim(&claim("node2", "a", false)), Some((1, true)));
 }
 
+/// One server grows to three: the two new ones must not be a majority of first cards.
+#[test]
+fn only_servers_of_the_first_shape_have_first_incarnations() {
+    let mut secrets = secrets(&["node1", "node2", "node3"]);
+    let claim = |node, inputs, shape| Claim { node, inputs, shape, replace: false };
+    assert_eq!(secrets.claim(&claim("node1", "a", "one")), Some((1, true)));
+    assert_eq!(secrets.claim(&claim("node2", "a", "three")), Some((2, true)));
+    assert_eq!(secrets.claim(&claim("node2", "a", "three")), Some((2, false)));
+    assert_eq!(secrets.claim(&claim("node1", "b", "three")), Some((2, true)));
+    assert_eq!(secrets.claim(&claim("node3", "a", "three")), Some((2, true)));
+    let mut older = self::secrets(&["node1", "node2"]);
+    older.claim(&claim("node1", "a", "one"));
+    older.first_shape = None;
+    assert_eq!(older.claim(&claim("node2", "a", "two")), Some((2, true)), "nobody knows");
+}
+
 #[test]
 fn replacing_before_the_first_bake_raises_too() {
     assert_eq!(secrets(&["node1"]).claim(&claim("node1", "a", true)), Some((2, true)));

@@ -34,11 +34,12 @@ pub(super) fn join(
         let remedy = "see journalctl -u keepalived -u haproxy on the servers; waiting for it";
         return Ok(Outcome::wait(Condition::new(what, remedy), 1000));
     }
-    if let Some(outcome) = take_slot(ctx, peers, me) {
-        return Ok(outcome);
-    }
+    // Before the slot: two replaced servers of five must not wait for each other.
     if let Some(condition) = retire(ctx, place)? {
         return Ok(Outcome::wait(condition, 1000));
+    }
+    if let Some(outcome) = take_slot(ctx, peers, me) {
+        return Ok(outcome);
     }
     Ok(Outcome::Decided(Decision::Join(place.url())))
 }
