@@ -3,6 +3,7 @@
 # cache   where built inputs of tests live: outside the checkout, named by a digest of what made
 #         them (BAKE_CI_CACHE, else XDG_CACHE_HOME, else ~/.cache)
 # say     one line about what is being done, with the seconds since the script began
+# contained  runs a command that ends whenever the script does, with all it started
 
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -45,4 +46,16 @@ digest_files() {
 hold() {
     exec 8>"$cache/$1.lock"
     flock -n 8 || { say "waiting for another run that holds $1"; flock 8; }
+}
+
+# Runs a command in mount and process namespaces of its own (OPTION: further ones, as unshare names
+# them). All it mounts and starts ends with it and with this script, however that ends: unshare would
+# outlive a SIGTERM or Ctrl-C, which it blocks.
+contained() { # [OPTION...] COMMAND...
+    local child
+    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc --propagation private "$@" &
+    child=$!
+    trap 'kill -KILL $child; exit 130' INT
+    trap 'kill -KILL $child; exit 143' TERM HUP
+    wait $child
 }

@@ -12,8 +12,8 @@ CARDS = f"{TOP}/target/cluster-test/cards"
 class Deck:
     """All cards of one profile: for each node one a incarnation, baked in that order."""
 
-    def __init__(self, profile, folder, base, secrets=None):
-        self.profile, self.folder, self.base = profile, folder, base
+    def __init__(self, profile, folder, base, secrets=None, packages=None):
+        self.profile, self.folder, self.base, self.packages = profile, folder, base, packages
         self.secrets = secrets or f"{folder}/secrets.json"
         os.makedirs(folder, exist_ok=True)
 
@@ -35,7 +35,8 @@ class Deck:
             if incarnation > 1:
                 self.card(node, incarnation - 1)
             words = ["--node", node, "--base", self.base, "--out", image, "--fast", "--force", "--k3s", os.environ["K3S"],
-                     "--firstboot", os.environ["FIRSTBOOT"], *(["--replace"] if incarnation > 1 else [])]
+                     "--firstboot", os.environ["FIRSTBOOT"], *(["--replace"] if incarnation > 1 else []),
+                     *(["--packages", self.packages] if self.packages else [])]
             done = self.bake(*words, check=False)
             if done.returncode:
                 raise SystemExit(f"bake of {node} ended with {done.returncode}:\n{done.stderr}")

@@ -1,5 +1,7 @@
 """Whole machines: three baked amd64 nodes and a baked arm64 agent boot in QEMU on one bridge, and
-must become one cluster; then the power of one is cut. Judged from outside only.
+must become one cluster; then the power of one is cut. Judged from outside only. The agent's clock
+starts in 1970, as that of a board without one does, and one server's is years late; the time server
+answers when that server has said so.
 
 usage: python3 vms.py [--seed N]      (in namespaces of its own)
 """
@@ -19,14 +21,15 @@ from client import Kubeconfig
 
 OUT = f"{TOP}/target/vm-cluster"
 SERVERS, AGENT = ("node1", "node2", "node3"), "worker1"
-STANDS, HEALS = 420, 240  # seconds
+STANDS, HEALS = 900, 600  # seconds after which a machine that hangs is given up
+LATE, NONE = "2021-06-01", "1970-01-01"  # what clocks start at
 
 
 class Machine:
     """A virtual machine with a card of its own."""
 
-    def __init__(self, name, arch, image):
-        self.name, self.arch = name, arch
+    def __init__(self, name, image, clock):
+        self.name, self.arch, self.clock = name, "arm64" if name == AGENT else "amd64", clock
         self.disk, self.folder, self.process, self.boots = f"{OUT}/{name}.disk", f"{OUT}/{name}", None, 0
         shutil.rmtree(self.folder, ignore_errors=True)
         os.makedirs(self.folder)
@@ -40,7 +43,7 @@ class Machine:
         self.boots += 1
         words = subprocess.run([f"{TOP}/ci/testbed/machine", self.arch, self.disk, self.folder], check=True,
                                text=True, stdout=subprocess.PIPE).stdout.splitlines()
-        words += ["-smp", "1", "-m", "1024", "-netdev", f"tap,id=net,ifname=t-{self.name},script=no,downscript=no",
+        words += ["-smp", "1", "-m", "1024", "-rtc", f"base={self.clock}", "-netdev", f"tap,id=net,ifname=t-{self.name},script=no,downscript=no",
                   "-device", f"virtio-net-pci,netdev=net,romfile=,mac={self.mac}",
                   "-serial", f"file:{self.folder}/console{self.boots}"]
         with open(f"{self.folder}/qemu.log", "ab") as log:
@@ -52,6 +55,14 @@ class Machine:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def says(self, text):
+        """Whether `text` was on its console."""
+        for boot in range(1, self.boots + 1):
+            with open(f"{self.folder}/console{boot}", encoding="utf-8", errors="replace") as console:
+                if text in console.read():
+                    return True
+        return False
 
     def look(self):
         """A machine that rebooted by itself (Raspberry Pi OS does to grow its root) is started again."""
@@ -109,7 +120,8 @@ def bake_all():
         device = "x86_64" if name in SERVERS else "aarch64"
         os.environ["K3S"] = f"{TOP}/target/standin/{device}/k3s"
         os.environ["FIRSTBOOT"] = f"{TOP}/target/firstboot/{device}/firstboot"
-        decks[name] = Deck(f"{OUT}/vms.yaml", OUT, os.environ["BASE_AMD64" if name in SERVERS else "BASE_ARM64"])
+        base, packages = ("BASE_AMD64", os.environ["PACKAGES"]) if name in SERVERS else ("BASE_ARM64", None)
+        decks[name] = Deck(f"{OUT}/vms.yaml", OUT, os.environ[base], packages=packages)
         images[name] = decks[name].card(name, 1)
     return images, decks["node1"].kubeconfig()
 
@@ -121,29 +133,35 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     images, kubeconfig = bake_all()
     network.build()
-    clock = subprocess.Popen([f"{TOP}/ci/testbed/ntp-server", "192.168.24.1"])
-    machines = {n: Machine(n, "arm64" if n == AGENT else "amd64", image) for n, image in images.items()}
+    late = dice.choice(SERVERS)
+    clocks = {AGENT: NONE, late: LATE}
+    now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    machines = {n: Machine(n, image, clocks.get(n, now)) for n, image in images.items()}
     order = dice.sample(list(machines), len(machines))
-    print(f"seed {seed}: power on {', '.join(order)}", flush=True)
+    print(f"seed {seed}: power on {', '.join(order)}; the clock of {late} is late", flush=True)
     test = Test(machines, Kubeconfig(kubeconfig))
     for name in order:
         machines[name].power_on()
         time.sleep(dice.uniform(0, 3))
-    if story(test, dice):
+    if story(test, dice, machines[late]):
         for machine in machines.values():
             machine.power_off()
             os.unlink(machine.disk)
     else:
         print(f"consoles: {OUT}/*/console*; the disks are kept; again with --seed {seed}")
-    clock.kill()
     print(f"vm-cluster: {test.passed} passed, {test.failed} failed")
     sys.exit(1 if test.failed else 0)
 
 
-def story(test, dice):
+def story(test, dice, late):
     """Power on, stand, lose one, heal."""
     everybody = (*SERVERS, AGENT)
-    return (test.until("the VIP answers the offline kubeconfig", STANDS, test.api)
+    told = test.until(f"{late.name} says that its clock is not right", STANDS,
+                      lambda: "" if late.says("the clock is not synchronised") else "nothing on its console")
+    # Ends with this process namespace.
+    subprocess.Popen([f"{TOP}/ci/testbed/ntp-server", network.GATEWAY.split("/")[0]])
+    return (told
+            and test.until("the VIP answers the offline kubeconfig", STANDS, test.api)
             and test.until("all three servers are Ready", STANDS, lambda: test.ready(SERVERS))
             and test.until("the arm64 agent is Ready", STANDS, lambda: test.ready(everybody))
             and lose_one(test, test.machines[dice.choice(SERVERS)])
