@@ -134,6 +134,14 @@ class Board:
         (init,) = children(self.process.pid)
         subprocess.run(["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r", *words], check=True)
 
+    def printed(self, unit):
+        """Lines that a unit printed in this boot."""
+        try:
+            with open(f"{self.logs}/boot{self.boots}/{unit}.log", encoding="utf-8", errors="replace") as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
     def events(self):
         """What its init noted in this boot, as text → second of the first time."""
         found = {}

@@ -1,5 +1,6 @@
 """What can be wrong with a board or around it: each ends in a stated condition, which heals when the
-cause goes away. (A wrong clock cannot be shown here, since these boards share the machine's.)"""
+cause goes away. (A wrong clock cannot be shown here, since these boards share the machine's: vms.py
+has machines with clocks of their own.)"""
 
 import os
 import subprocess
@@ -133,16 +134,51 @@ def no_quorum(bed):
     bed.wait(LIMIT)
 
 
+def small_card(board, size):
+    """Makes the board's card one of this size."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", board.card], check=True)
+    for part in ("upper", "work", "root"):
+        os.makedirs(f"{board.card}/{part}")
+
+
 def full_disk(bed):
     """The card has no room; then it has."""
     board = bed.boards["node3"]
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", board.card], check=True)
-    for part in ("upper", "work", "root"):
-        os.makedirs(f"{board.card}/{part}")
+    small_card(board, "120m")
     power_on(bed)
     stated(bed, "node3", "MiB are free on root")
     subprocess.run(["mount", "-o", "remount,size=2g", board.card], check=True)
     bed.wait(LIMIT)
+
+
+def disk_fills(bed):
+    """Something fills the card of a server that waits for the others: they go on without it, and it
+    says why it cannot join, in its journal, since a full card takes no status either."""
+    board = bed.boards["node3"]
+    small_card(board, "500m")
+    power_on(bed, "node3")
+    stated(bed, "node3", "node1", "node2", "answer")
+    filler = f"{board.card}/upper/var/filler"
+    done = subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], stderr=subprocess.PIPE, check=False)
+    bed.expect(done.returncode, "dd fills the card")
+    power_on(bed)
+    wait_for_line(bed, board, "No space left on device", "free some space")
+    bed.wait(LIMIT, bed.judge.api_missing)
+    os.unlink(filler)
+    bed.wait(LIMIT)
+
+
+def wait_for_line(bed, board, *parts):
+    """Waits until firstboot printed a line with all of `parts` in this boot of the board."""
+    end = time.monotonic() + LIMIT
+    while True:
+        for line in board.printed("bake-firstboot.service"):
+            if all(part in line for part in parts):
+                bed.tell(f"{board.node} prints: {line}")
+                return
+        if time.monotonic() > end:
+            raise TimeoutError(f"{board.node} does not print {' … '.join(parts)} within {LIMIT} s")
+        time.sleep(0.2)
 
 
 def no_memory_cgroup(bed):
@@ -174,6 +210,7 @@ ALL = {
     "no-network": ("cluster", None, no_network),
     "no-quorum": ("cluster", None, no_quorum),
     "full-disk": ("cluster", None, full_disk),
+    "disk-fills": ("cluster", None, disk_fills),
     "no-memory-cgroup": ("cluster", None, no_memory_cgroup),
     "no-database": ("cluster-postgres", None, no_database),
 }

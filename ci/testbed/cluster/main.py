@@ -25,6 +25,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = f"{TOP}/target/cluster-test"
 ARENA = os.environ["ARENA"]
 RUNS = 50
+LONGEST = 1600  # seconds after which a run is killed that did not end itself
+TOLD = 25  # lines of the story of a failed run that are printed
 
 
 def arena(quick):
@@ -79,12 +81,15 @@ def one(name):
     os.makedirs(work)
     os.makedirs(logs)
     bake_cards(name)
-    with open(f"{logs}/run.log", "w", encoding="utf-8") as err:
-        done = in_namespaces("run.py", name, work, logs, stdout=subprocess.PIPE, stderr=err)
+    outcome = {"name": name, "ok": False}
     try:
+        with open(f"{logs}/run.log", "w", encoding="utf-8") as err:
+            done = in_namespaces("run.py", name, work, logs, stdout=subprocess.PIPE, stderr=err, timeout=LONGEST)
         outcome = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        outcome["why"] = f"it was killed after {LONGEST} s"
     except (IndexError, ValueError):
-        outcome = {"name": name, "ok": False, "why": f"the run itself ended with {done.returncode}, see run.log"}
+        outcome["why"] = f"the run itself ended with {done.returncode}, see run.log"
     profile = scenarios.ALL.get(name, ("cluster", None))
     for deck in set(profile[:2]) - {"cluster", None}:
         shutil.rmtree(f"{CARDS}/{deck}", ignore_errors=True)
@@ -108,7 +113,8 @@ def run(names, jobs):
                 bad.append(name)
                 again = f"runs 1 --first {name}" if name.isdigit() else f"scenarios {name}"
                 print(f"FAILED  {label(name)}: {outcome.get('why')}\n"
-                      f"        its logs: {OUT}/{name}; again: ci/cluster-test {again}", flush=True)
+                      f"        its logs: {OUT}/{name}; again: ci/cluster-test {again}\n"
+                      f"        its story ends with:\n{story(name)}", flush=True)
     healed = [outcome["healed"] for outcome in good if "healed" in outcome]
     if healed:
         anew = sum(outcome["foundings"] > 1 for outcome in good)
@@ -117,6 +123,15 @@ def run(names, jobs):
     print(f"{time.monotonic() - begun:.0f} s, {jobs} at a time")
     print(f"cluster-test: {len(good)} passed, {len(bad)} failed")
     return not bad
+
+
+def story(name):
+    """The last of what happened in a run, and of what its cluster lacked."""
+    try:
+        with open(f"{OUT}/{name}/story", encoding="utf-8") as file:
+            return "".join(f"          {line[:400]}" for line in file.readlines()[-TOLD:])
+    except OSError as error:
+        return f"          {error}"
 
 
 def label(name):

@@ -4,6 +4,7 @@ usage: python3 run.py SEED|SCENARIO WORK LOGS
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ import scenarios
 from bed import Bed
 from cards import Deck
 
-LIMIT = 240  # seconds without faults after which the cluster must stand
+LIMIT = 400  # seconds without faults after which the cluster must stand
+STUCK = 1500  # seconds after which a run is ended, whatever it does
 
 
 def play(bed, seed):
@@ -28,8 +30,14 @@ def play(bed, seed):
     return {"healed": round(healed, 1), "left_out": left_out}
 
 
+def stuck(*_):
+    raise TimeoutError(f"this run has not ended after {STUCK} s")
+
+
 def main():
     name, work, logs = sys.argv[1:]
+    signal.signal(signal.SIGALRM, stuck)
+    signal.alarm(STUCK)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", work], check=True)
     profile, later, story = scenarios.ALL.get(name, ("cluster", None, None))
     begun, outcome, bed = time.monotonic(), {"name": name, "ok": False}, None

@@ -16,8 +16,10 @@ import sys
 import time
 
 import network
+import wal
 from cards import TOP, Deck, partition
 from client import Kubeconfig
+from judge import WAL
 
 OUT = f"{TOP}/target/vm-cluster"
 SERVERS, AGENT = ("node1", "node2", "node3"), "worker1"
@@ -64,6 +66,13 @@ class Machine:
                     return True
         return False
 
+    def founded(self):
+        """The cluster whose data is on its disk; its power is off."""
+        start, _ = partition(self.disk)
+        subprocess.run(["debugfs", "-R", f"rdump {WAL} {self.folder}", f"{self.disk}?offset={start}"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return wal.cluster_id(f"{self.folder}/wal")
+
     def look(self):
         """A machine that rebooted by itself (Raspberry Pi OS does to grow its root) is started again."""
         if self.process and self.process.poll() is not None:
@@ -100,8 +109,8 @@ class Test:
             time.sleep(1)
         return self.check(what, not lacks, lacks)
 
-    def api(self):
-        status, text = self.kubeconfig.get("/readyz", timeout=8)
+    def api(self, **where):
+        status, text = self.kubeconfig.get("/readyz", timeout=8, **where)
         return "" if status == 200 else f"{status} {text[:200]}"
 
     def ready(self, names):
@@ -143,11 +152,15 @@ def main():
     for name in order:
         machines[name].power_on()
         time.sleep(dice.uniform(0, 3))
-    if story(test, dice, machines[late]):
-        for machine in machines.values():
-            machine.power_off()
+    story(test, dice, machines[late])
+    for machine in machines.values():
+        machine.power_off()
+    founded = {name: machines[name].founded() for name in SERVERS}
+    test.check("the disks hold the data of one cluster", None not in founded.values() and len(set(founded.values())) == 1, founded)
+    for machine in machines.values():
+        if not test.failed:
             os.unlink(machine.disk)
-    else:
+    if test.failed:
         print(f"consoles: {OUT}/*/console*; the disks are kept; again with --seed {seed}")
     print(f"vm-cluster: {test.passed} passed, {test.failed} failed")
     sys.exit(1 if test.failed else 0)
@@ -171,9 +184,12 @@ def story(test, dice, late):
 def lose_one(test, machine):
     machine.power_off()
     print(f"        power of {machine.name} cut", flush=True)
-    held = test.until("the VIP answers without it", 60, test.api)
+    held = test.until("the VIP answers without it", HEALS, test.api)
     machine.power_on()
-    return held
+    # Its Node may still be called Ready.
+    own = f"192.168.24.1{network_number(machine.name)}"
+    return held and test.until(f"{machine.name} serves the cluster again", HEALS,
+                               lambda: test.api(host=own, port=6443))
 
 
 main()
