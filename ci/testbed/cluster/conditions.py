@@ -52,12 +52,15 @@ def boot_without_firstboot(board):
 
 
 def wrong_token(bed):
-    """A server's token was tampered with: K3s ends with 401 at once, and says so through firstboot."""
+    """The token of a server that joins was tampered with: K3s ends with 401 at once, and says so
+    through firstboot."""
     board = bed.boards["node3"]
     good = board.read(TOKEN)
     os.makedirs(os.path.dirname(board.written(TOKEN)))
     with open(board.written(TOKEN), "w", encoding="utf-8") as file:
         file.write(good.strip()[:-4] + "nope\n")
+    power_on(bed, "node1", "node2", "worker1")
+    bed.wait(LIMIT, bed.judge.api_missing)
     power_on(bed)
     bed.expect(stated(bed, "node3", "401 Unauthorized") != "done", "node3 is refused")
     board.run("sh", "-c", f"printf '%s\\n' '{good.strip()}' >{TOKEN}")
