@@ -33,11 +33,10 @@ def by_hand(bed):
     """The same boards without our services: an operator starts K3s node by node, without a pause."""
     for board in bed.boards.values():
         board.power_on(without="bake-*")
+        board.wait_booted()
     begun, first = time.monotonic(), bed.servers[0]
     vip = first.config["cluster"]["vip"]
     for board in bed.servers:
-        path = board.written(DECISION)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         line = "cluster-init: true" if board is first else f"server: https://{vip['address']}:{vip['port']}"
         board.run("/bin/sh", "-c", f"mkdir -p {os.path.dirname(DECISION)}; echo '{line}' >{DECISION}")
         board.run("systemctl", "start", "keepalived", "haproxy")

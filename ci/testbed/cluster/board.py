@@ -134,21 +134,27 @@ class Board:
         (init,) = children(self.process.pid)
         subprocess.run(["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r", *words], check=True)
 
-    def printed(self, unit):
-        """Lines that a unit printed in this boot."""
+    def printed(self, name):
+        """Lines of one of the logs of this boot: a unit's, with `.log`, or what init noted."""
         try:
-            with open(f"{self.logs}/boot{self.boots}/{unit}.log", encoding="utf-8", errors="replace") as file:
+            with open(f"{self.logs}/boot{self.boots}/{name}", encoding="utf-8", errors="replace") as file:
                 return file.read().splitlines()
         except FileNotFoundError:
             return []
 
+    def wait_booted(self):
+        """Waits until it has its network, and a systemd to ask."""
+        while "network-online" not in self.events():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.node} did not boot")
+            time.sleep(0.02)
+
     def events(self):
         """What its init noted in this boot, as text → second of the first time."""
         found = {}
-        with open(f"{self.logs}/boot{self.boots}/events", encoding="utf-8") as file:
-            for line in file:
-                when, text = line.rstrip("\n").split(" ", 1)
-                found.setdefault(text, float(when))
+        for line in self.printed("events"):
+            when, text = line.split(" ", 1)
+            found.setdefault(text, float(when))
         return found
 
 

@@ -41,14 +41,7 @@ def power_on(bed, *names):
 def boot_without_firstboot(board):
     """Powers a board on and waits for its network and its systemd; firstboot is not started."""
     board.power_on(without="bake-firstboot*")
-    for _ in range(300):
-        try:
-            board.events()["network-online"]
-            board.run("systemctl", "is-active", "--quiet", "bake-witness.service")
-            return
-        except (KeyError, FileNotFoundError, ValueError, subprocess.CalledProcessError):
-            time.sleep(0.1)
-    raise TimeoutError(f"{board.node} does not boot")
+    board.wait_booted()
 
 
 def wrong_token(bed):
@@ -175,7 +168,7 @@ def wait_for_line(bed, board, *parts):
     """Waits until firstboot printed a line with all of `parts` in this boot of the board."""
     end = time.monotonic() + LIMIT
     while True:
-        for line in board.printed("bake-firstboot.service"):
+        for line in board.printed("bake-firstboot.service.log"):
             if all(part in line for part in parts):
                 bed.tell(f"{board.node} prints: {line}")
                 return

@@ -203,8 +203,8 @@ def main():
     with open("/proc/self/comm", "w", encoding="utf-8") as file:
         file.write("systemd")  # keepalived says READY=1 to no other parent
     configure_network()
-    event("network-online")
     init = Init()
+    event("network-online")
     init.boot(without[0] if without else "")
     init.run()
 
