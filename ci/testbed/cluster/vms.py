@@ -8,6 +8,7 @@ usage: python3 vms.py [--seed N]      (in namespaces of its own)
 
 import argparse
 import calendar
+import glob
 import json
 import os
 import random
@@ -64,8 +65,8 @@ class Machine:
 
     def says(self, text):
         """Whether `text` was on its console."""
-        for boot in range(1, self.boots + 1):
-            with open(f"{self.folder}/console{boot}", encoding="utf-8", errors="replace") as console:
+        for path in glob.glob(f"{self.folder}/console*"):
+            with open(path, encoding="utf-8", errors="replace") as console:
                 if text in console.read():
                     return True
         return False
