@@ -52,12 +52,45 @@ pub enum Event {
         /// Plain sentence without a trailing period.
         message: String,
     },
+    /// What one of several things says that are worked on at the same time.
+    Part {
+        /// Which: the name of a node, the path of a device.
+        part: String,
+        /// What it says.
+        said: Box<Event>,
+    },
 }
 
 /// Receives events; implementations decide how they look.
 pub trait Sink: Send + Sync {
     /// Takes one event. Must be cheap: it is called from inner loops.
     fn emit(&self, event: Event);
+}
+
+/// Speaks for one of several things that are worked on at the same time.
+pub struct Part<'s> {
+    part: String,
+    sink: &'s dyn Sink,
+}
+
+impl<'s> Part<'s> {
+    /// Hands everything on to `sink` as said by `part`.
+    #[must_use]
+    pub fn new(part: impl Into<String>, sink: &'s dyn Sink) -> Self {
+        Self { part: part.into(), sink }
+    }
+}
+
+impl std::fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Part").field("part", &self.part).finish_non_exhaustive()
+    }
+}
+
+impl Sink for Part<'_> {
+    fn emit(&self, event: Event) {
+        self.sink.emit(Event::Part { part: self.part.clone(), said: Box::new(event) });
+    }
 }
 
 /// Drops everything: for library users and tests that do not watch.

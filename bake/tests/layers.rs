@@ -9,18 +9,19 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "packages", "disk", "fs", "emit", "pki", "remote"],
+    &["fetch", "packages", "disk", "fs", "emit", "delta", "pki", "remote"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.
-const SIDEWAYS: [(&str, &str); 10] = [
+const SIDEWAYS: [(&str, &str); 11] = [
     ("cli", "ui"),
     ("recipe", "profile"),
     ("recipe", "provenance"),
     ("fetch", "disk"),
     ("emit", "disk"),
+    ("delta", "emit"),
     ("packages", "fetch"),
     ("packages", "fs"),
     ("store", "io"),

@@ -1,13 +1,14 @@
 //! The default command: bake one node of a profile.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
+use super::materials::Materials;
 use super::{Session, cluster};
 use crate::emit::{self, Spec};
 use crate::error::{Error, Result};
 use crate::job::build::{self, Prepared, Report, Request};
-use crate::profile::{ClusterSecrets, ImageSource, NodePlan, Profile, Search, SecretsFile};
+use crate::profile::{ClusterSecrets, Profile, Search, SecretsFile};
 use crate::units::human;
 
 /// Arguments of the default command.
@@ -23,30 +24,8 @@ pub struct Args {
     /// Node of the profile [default: the one the output is named after]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// Base image instead of the profile's: a file, or an id from `bake images list`
-    #[arg(long, value_name = "IMAGE")]
-    base: Option<String>,
-    /// Set a value of the profile (repeatable): `--set k3s.airgap=false`
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-    /// The cluster's secrets [default: beside the profile; made on first use]
-    #[arg(long, value_name = "FILE")]
-    secrets: Option<PathBuf>,
-    /// K3s program to bake instead of the released one
-    #[arg(long, value_name = "FILE")]
-    k3s: Option<PathBuf>,
-    /// Archive of container images to bake instead of the released one
-    #[arg(long, value_name = "FILE")]
-    airgap_images: Option<PathBuf>,
-    /// MetalLB's manifest to bake instead of the pinned release's
-    #[arg(long, value_name = "FILE")]
-    metallb_manifest: Option<PathBuf>,
-    /// Device binary to bake instead of the one that came with bake
-    #[arg(long, value_name = "FILE")]
-    firstboot: Option<PathBuf>,
-    /// Folder of .deb files to take packages from instead of the image's own sources
-    #[arg(long, value_name = "FOLDER")]
-    packages: Option<PathBuf>,
+    #[command(flatten)]
+    materials: Materials,
     /// Replace the output where it exists
     #[arg(long)]
     force: bool,
@@ -72,33 +51,25 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     };
     let out = output(args)?;
     let source = Search::usual().find(reference)?;
-    let profile = Profile::read(&source, &args.set)?;
+    let materials = &args.materials;
+    let profile = Profile::read(&source, &materials.set)?;
     profile.warnings().iter().for_each(|fault| cluster::warn(session, fault));
     let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
-    let path = profile.secrets_path(args.secrets.as_deref());
-    let request = |plan| Request {
-        plan,
-        profile_sha256: Some(crate::io::digest::Sha256::of(source.text.as_bytes()).to_string()),
-        out: out.clone(),
-        k3s: args.k3s.clone(),
-        airgap_images: args.airgap_images.clone(),
-        metallb_manifest: args.metallb_manifest.clone(),
-        firstboot: args.firstboot.clone(),
-        packages: args.packages.clone(),
-        replace: args.replace,
-    };
+    let path = profile.secrets_path(materials.secrets.as_deref());
+    let sources = materials.sources(&source);
+    let request = |plan| Request { plan, sources, out: out.clone(), replace: args.replace };
     let fetcher = session.fetcher()?;
     if args.dry_run {
         let known = SecretsFile::peek(&path, profile.cluster())?;
         let secrets = known
             .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.members()));
-        let plan = plan(&profile, &node, &secrets, args)?;
+        let plan = materials.plan(&profile, &node, &secrets)?;
         let prepared = build::prepare(request(plan), &fetcher, None, &session.ui)?;
         return print(&prepared, session);
     }
     emit::preflight(&out)?;
     let mut secrets = cluster::open_secrets(&profile, &path, session)?;
-    let plan = plan(&profile, &node, secrets.secrets(), args)?;
+    let plan = materials.plan(&profile, &node, secrets.secrets())?;
     let prepared = build::prepare(request(plan), &fetcher, Some(&mut secrets), &session.ui)?;
     let report = prepared.bake(&session.ui, &session.cancel)?;
     if session.ui.json() {
@@ -125,37 +96,21 @@ fn output(args: &Args) -> Result<Spec> {
     Ok(Spec { force: args.force, bmap, digest: !args.fast, sync: !args.fast, ..Spec::new(path) })
 }
 
-fn plan(profile: &Profile, node: &str, secrets: &ClusterSecrets, args: &Args) -> Result<NodePlan> {
-    let mut plan = profile.plan(node, secrets)?;
-    if let Some(base) = &args.base {
-        plan.image = image(base)?;
-    }
-    Ok(plan)
-}
-
-/// A file where there is one or the text looks like a path, else a name from the catalogue.
-fn image(text: &str) -> Result<ImageSource> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(Error::Usage(format!("--base {text}: what must its sha256 be?"))
-            .hint("name both in the profile, `image: {url: …, sha256: …}`, or download it first"));
-    }
-    let path = Path::new(text);
-    let is_file = path.exists() || text.contains(std::path::is_separator);
-    Ok(if is_file { ImageSource::File(path.to_owned()) } else { ImageSource::Id(text.to_owned()) })
-}
-
 /// The recipe, one topic after the other.
 fn print(prepared: &Prepared, session: &Session) -> Result<()> {
     if session.ui.json() {
-        for edit in &prepared.recipe.edits {
+        for edit in &prepared.planned.recipe.edits {
             let (topic, path) = (edit.topic.to_string(), edit.action.path());
-            let line = serde_json::json!({"topic": topic, "path": path, "edit": edit.to_string()});
+            let (scope, edit) = (edit.scope.to_string(), edit.to_string());
+            let line = serde_json::json!({
+                "topic": topic, "scope": scope, "path": path, "edit": edit,
+            });
             session.ui.json_line(&line)?;
         }
         return Ok(());
     }
     let mut topic = None;
-    for edit in &prepared.recipe.edits {
+    for edit in &prepared.planned.recipe.edits {
         if topic != Some(edit.topic) {
             session.ui.line(format!("{}:", edit.topic))?;
             topic = Some(edit.topic);

@@ -59,10 +59,14 @@ fn render(name: &str, report: &Report) -> String {
 
 fn baked(record: &Record) -> String {
     let Record { node, base, tool, .. } = record;
-    let mut text = format!(
-        "baked by {tool}: node {} of cluster {} (profile {}), incarnation {}\n  on {}, {}\n",
-        node.name, node.cluster, node.profile, node.incarnation, base.name, base.os,
-    );
+    let who = match (&node.name, node.incarnation) {
+        (Some(name), Some(incarnation)) => format!(
+            "node {name} of cluster {} (profile {}), incarnation {incarnation}",
+            node.cluster, node.profile
+        ),
+        _ => format!("{node} (profile {})", node.profile),
+    };
+    let mut text = format!("baked by {tool}: {who}\n  on {}, {}\n", base.name, base.os);
     let mut table = Table::new(&["  FROM", "VERSION", "SHA256"]);
     table.row(["  base", base.architecture.as_str(), base.sha256.as_deref().unwrap_or("")]);
     for component in &record.components {

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod kubeconfig;
 pub mod ls;
 pub mod man;
+pub mod materials;
 pub mod profile;
 pub mod remove;
 pub mod status;

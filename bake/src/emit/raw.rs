@@ -20,7 +20,7 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
     file.set_len(job.image.len()).at("extending", &spec.path)?;
     let digests = if shared {
         change(job, file, spec)?;
-        if spec.digest || spec.bmap.is_some() {
+        if spec.digest || spec.identity || spec.bmap.is_some() {
             walk_hashing(job, spec, |_| Ok(()))?
         } else {
             Digests::default()
@@ -32,6 +32,7 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
         method: if shared { Method::Reflink } else { Method::Copy },
         sha256: digests.image.clone(),
         image_sha256: digests.image,
+        identity: digests.identity,
         bmap: digests.bmap,
     })
 }

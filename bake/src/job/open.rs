@@ -137,15 +137,23 @@ impl Opened {
             .with_context(|| format!("growing the root file system to {len} bytes"))
     }
 
-    /// Commits what was edited, opens it anew from its blocks and has every file system checked.
+    /// Commits what was edited and opens it anew from its blocks.
     ///
     /// # Errors
-    /// [`Error::Verification`] with all that is wrong with the first file system that is not sound.
-    pub fn recheck(mut self) -> Result<Self> {
+    /// As [`open_raw`], and what committing fails with.
+    pub fn reopen(mut self) -> Result<Self> {
         self.root_mut()?.commit()?;
         let Self { path, image, root, .. } = self;
         drop(root);
-        let opened = Self::new(&path, image).context("opening the edited image again")?;
+        Self::new(&path, image).context("opening the edited image again")
+    }
+
+    /// As [`Opened::reopen`], and has every file system checked.
+    ///
+    /// # Errors
+    /// [`Error::Verification`] with all that is wrong with the first file system that is not sound.
+    pub fn recheck(self) -> Result<Self> {
+        let opened = self.reopen()?;
         for (at, tree) in opened.root()?.trees() {
             let complaints = tree.check()?;
             if !complaints.is_empty() {
@@ -156,11 +164,12 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Writes the image; of file systems that the system mounts, only what is in use.
+    /// Which bytes of the image matter: of file systems that the system mounts, only what is in
+    /// use.
     ///
     /// # Errors
-    /// What writing fails with; no output appears then.
-    pub fn emit(&self, spec: &Spec, sink: &dyn Sink, cancel: &Cancel) -> Result<Emitted> {
+    /// What reading the file systems fails with.
+    pub fn in_use(&self) -> Result<InUse> {
         let mut used = InUse::everything(lock(&self.image).len());
         for volume in &self.volumes {
             let (Some(at), Some(root)) = (&volume.mounted_at, &self.root) else { continue };
@@ -168,7 +177,21 @@ impl Opened {
                 used.limit(volume.partition.start, volume.partition.len, &tree.used()?);
             }
         }
-        emit::emit(&lock(&self.image), &used, spec, sink, cancel)
+        Ok(used)
+    }
+
+    /// Writes the image, of which `used` matters: [`Opened::in_use`].
+    ///
+    /// # Errors
+    /// What writing fails with; no output appears then.
+    pub fn emit(
+        &self,
+        used: &InUse,
+        spec: &Spec,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Emitted> {
+        emit::emit(&lock(&self.image), used, spec, sink, cancel)
     }
 }
 

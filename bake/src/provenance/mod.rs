@@ -47,7 +47,7 @@ pub struct Record {
     pub files: Vec<Baked>,
 }
 
-/// The node an image was baked for.
+/// The node an image was baked for; without a name, what all nodes of a role share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
     /// Name of the profile.
@@ -56,12 +56,14 @@ pub struct Subject {
     pub profile_sha256: Option<String>,
     /// Name of the cluster.
     pub cluster: String,
-    /// Name of the node.
-    pub name: String,
+    /// Name of the node; `None` for a golden image, which is no node yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its role.
     pub role: nodeconf::Role,
     /// Its incarnation.
-    pub incarnation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u32>,
 }
 
 /// The image a node was baked on.
@@ -163,6 +165,15 @@ pub struct Before {
     /// Whether its content was kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => f.write_str("what all nodes of a role share"),
+        }
+    }
 }
 
 impl Record {

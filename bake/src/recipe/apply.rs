@@ -14,17 +14,24 @@ use crate::provenance::{self, Baked, Before, Kind, ORIGINALS, SEALED, digest_of,
 /// A replaced file that is larger is not kept, nor amended.
 const KEEP_LIMIT: u64 = 4 << 20;
 
-/// Applies `edits` in their order. What is made bears the time `time`, in seconds since 1970 UTC.
+/// Applies `edits` in their order, on top of what `earlier` ones left. What is made bears the time
+/// `time`, in seconds since 1970 UTC.
 ///
-/// Returns what they left, ascending by path; the record of it is written by [`seal`].
+/// Returns what all of them left, ascending by path; the record of it is written by [`seal`].
 ///
 /// # Errors
 /// [`Error::Usage`] where something the recipe requires is missing, and what the file systems
 /// refuse.
-pub fn apply(root: &mut Root, edits: &[Edit], time: i64) -> Result<Applied> {
+pub fn apply<'e>(
+    root: &mut Root,
+    edits: impl IntoIterator<Item = &'e Edit>,
+    time: i64,
+    earlier: &Applied,
+) -> Result<Applied> {
     let mut applier = Applier {
         root,
         time,
+        earlier,
         before: BTreeMap::new(),
         secrets: BTreeSet::new(),
         digests: BTreeMap::new(),
@@ -34,15 +41,24 @@ pub fn apply(root: &mut Root, edits: &[Edit], time: i64) -> Result<Applied> {
             .one(&edit.action)
             .with_context(|| format!("editing {} ({})", edit.action.path(), edit.topic))?;
     }
+    // Where the record will be: made by us, so taken away again by the next bake.
+    applier.parents(nodeconf::paths::RECORD)?;
     applier.finish()
 }
 
 /// What a recipe left in an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Applied {
     /// Every path made, changed or removed, ascending.
     pub files: Vec<Baked>,
     sealed: BTreeMap<String, String>,
+}
+
+impl Applied {
+    fn find(&self, path: &str) -> Option<&Baked> {
+        let found = self.files.binary_search_by(|baked| baked.path.as_str().cmp(path));
+        found.ok().and_then(|index| self.files.get(index))
+    }
 }
 
 /// Writes the record of a bake into the image.
@@ -51,9 +67,10 @@ pub struct Applied {
 /// What the file system refuses.
 pub fn seal(root: &mut Root, record: &provenance::Record, applied: &Applied) -> Result<()> {
     let attributes = |mode| Attributes { mode, uid: 0, gid: 0, mtime: record.time };
-    root.mkdir_all(nodeconf::paths::CONFIG_DIR.as_bytes(), attributes(0o755))?;
-    let sealed = serde_json::to_string_pretty(&applied.sealed).unwrap_or_default() + "\n";
-    root.write(SEALED.as_bytes(), Content::Bytes(sealed.into()), attributes(0o600))?;
+    if !applied.sealed.is_empty() {
+        let sealed = serde_json::to_string_pretty(&applied.sealed).unwrap_or_default() + "\n";
+        root.write(SEALED.as_bytes(), Content::Bytes(sealed.into()), attributes(0o600))?;
+    }
     let path = nodeconf::paths::RECORD.as_bytes();
     root.write(path, Content::Bytes(record.to_json().into()), attributes(0o644))
 }
@@ -61,7 +78,8 @@ pub fn seal(root: &mut Root, record: &provenance::Record, applied: &Applied) -> 
 struct Applier<'r> {
     root: &'r mut Root,
     time: i64,
-    /// What was at each path that was touched, before the first touch.
+    earlier: &'r Applied,
+    /// What the base had at each path that was touched, before the first touch.
     before: BTreeMap<String, Option<Before>>,
     secrets: BTreeSet<String>,
     /// Digests of files just written, so that large ones are not read back for the record.
@@ -104,6 +122,10 @@ impl Applier<'_> {
     fn touch(&mut self, path: &str) -> Result<()> {
         self.digests.remove(path);
         if self.before.contains_key(path) {
+            return Ok(());
+        }
+        if let Some(baked) = self.earlier.find(path) {
+            self.before.insert(path.to_owned(), baked.before.clone());
             return Ok(());
         }
         self.parents(path)?;
@@ -267,8 +289,11 @@ impl Applier<'_> {
     }
 
     fn finish(self) -> Result<Applied> {
-        let (mut files, mut sealed) = (Vec::new(), BTreeMap::new());
+        let untouched = |baked: &&Baked| !self.before.contains_key(&baked.path);
+        let mut files: Vec<Baked> = self.earlier.files.iter().filter(untouched).cloned().collect();
+        let mut sealed = self.earlier.sealed.clone();
         for (path, before) in self.before {
+            sealed.remove(&path);
             let mut state = observe(self.root, &path)?;
             let secret = self.secrets.contains(&path);
             if state.kind == Kind::File {
@@ -284,6 +309,7 @@ impl Applier<'_> {
             }
             files.push(Baked { path, state, secret, before });
         }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Applied { files, sealed })
     }
 }

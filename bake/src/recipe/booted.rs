@@ -22,12 +22,11 @@ const FORGOTTEN: [&str; 3] = [paths::LEDGER, paths::STATUS, paths::WITNESS_STATE
 
 const LEDGER_LIMIT: u64 = 1 << 20;
 
-/// Has the image of a card that was booted begin its setup anew as the same node; `None` where no
-/// board booted from it.
+/// Which node the board was, `None` where no board booted from the image.
 ///
 /// # Errors
-/// [`Error::Refused`] where the board was another node, whose data would become this one's.
-pub fn begin_anew(root: &mut Root, cluster: &str, node: &str) -> Result<Option<Booted>> {
+/// [`Error::Refused`] where it was another than this node, whose data would become this one's.
+pub fn same_node(root: &Root, cluster: &str, node: &str) -> Result<Option<Booted>> {
     let Some(ledger) = root.read(paths::LEDGER.as_bytes(), LEDGER_LIMIT)? else {
         return Ok(None);
     };
@@ -41,6 +40,16 @@ pub fn begin_anew(root: &mut Root, cluster: &str, node: &str) -> Result<Option<B
         let Booted { cluster, node } = booted;
         return Err(refused(format!("it was {node} of the cluster with id {cluster}")));
     }
+    Ok(Some(booted))
+}
+
+/// Has the image of a card that was booted begin its setup anew as the same node; `None` where no
+/// board booted from it.
+///
+/// # Errors
+/// Those of [`same_node`], and what the file system refuses.
+pub fn begin_anew(root: &mut Root, cluster: &str, node: &str) -> Result<Option<Booted>> {
+    let Some(booted) = same_node(root, cluster, node)? else { return Ok(None) };
     for path in FORGOTTEN {
         if root.lstat(path.as_bytes())?.is_some() {
             root.remove_file(path.as_bytes())?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
 use super::amend::Amendment;
 use crate::store::Payload;
 use crate::units::human;
@@ -203,13 +205,61 @@ impl Action {
     }
 }
 
+/// Whose edit it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Of every node with the same profile, role and image: made once, in the golden layer. Holds
+    /// nothing that tells nodes apart, and no secret.
+    Shared,
+    /// Of this node.
+    Node,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Shared => "shared",
+            Self::Node => "node",
+        })
+    }
+}
+
 /// One change and its reason.
 #[derive(Debug, Clone)]
 pub struct Edit {
     /// The reason.
     pub topic: Topic,
+    /// Whose it is.
+    pub scope: Scope,
     /// The change.
     pub action: Action,
+}
+
+impl Edit {
+    /// Bytes it needs at most, counting whole blocks of 4 KiB and an inode for a file.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        const BLOCK: u64 = 4096;
+        match &self.action {
+            Action::Write { source, .. } => source.len().next_multiple_of(BLOCK) + BLOCK,
+            _ => BLOCK,
+        }
+    }
+
+    /// A text that two edits have in common only where they do the same.
+    pub(super) fn identity(&self) -> String {
+        match &self.action {
+            Action::Write { path, source, access, .. } => {
+                let digest = match source {
+                    Source::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
+                    Source::Material(material) => material.sha256.clone(),
+                };
+                format!("write {path:?} {access:?} {digest}")
+            }
+            // Nothing in them but values.
+            other => format!("{other:?}"),
+        }
+    }
 }
 
 impl fmt::Display for Access {
@@ -222,6 +272,7 @@ impl fmt::Display for Access {
 /// secret.
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<7}", self.scope)?;
         match &self.action {
             Action::Directory { path, access } => write!(f, "mkdir   {path} ({access})"),
             Action::Write { path, source, access, secret } => {

@@ -19,7 +19,7 @@ pub(super) fn edits(
     materials: &Materials,
     steps: &mut Steps,
 ) {
-    steps.about(Topic::Firstboot);
+    steps.about(Topic::Firstboot).shared();
     let binary = Source::Material(materials.firstboot.clone());
     steps.put(paths::FIRSTBOOT, Access::root(0o755), binary);
     for (name, text) in UNITS {
@@ -31,6 +31,7 @@ pub(super) fn edits(
     let presets: String = UNITS.iter().map(|(name, _)| format!("enable {name}\n")).collect();
     steps.write("/etc/systemd/system-preset/00-bake.preset", 0o644, presets);
     steps.directory(paths::STATE_DIR, Access::root(0o755));
+    steps.own();
     steps.write(paths::NODE_CONFIG, 0o644, config.to_json());
     steps.secret(paths::NODE_SECRETS, plan.secrets.to_json());
 }

@@ -17,6 +17,7 @@ pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
         steps.amend("/etc/hosts", Amendment::Block { body });
     }
     if traits.machine_id_fixed {
+        steps.shared();
         // Empty, not `uninitialized`: that one would also make it a first boot (machine-id(5)).
         steps.note("the image had a machine id: the node gets its own on the first boot");
         steps.write("/etc/machine-id", 0o444, "");

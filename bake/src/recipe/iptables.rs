@@ -22,7 +22,7 @@ pub(super) struct Arranged {
 }
 
 pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) -> Arranged {
-    steps.about(Topic::Iptables);
+    steps.about(Topic::Iptables).shared();
     let buggy = traits.iptables.is_buggy();
     if buggy {
         steps.note("iptables 1.8.0 to 1.8.4 has a bug that K3s runs into: K3s uses its own");

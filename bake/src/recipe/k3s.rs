@@ -19,7 +19,7 @@ pub(super) fn edits(
     iptables: Arranged,
     steps: &mut Steps,
 ) -> Result<()> {
-    steps.about(Topic::K3s);
+    steps.about(Topic::K3s).shared();
     let binary = materials.k3s.clone().ok_or_else(|| missing("its binary"))?;
     steps.put(paths::K3S, Access::root(0o755), Source::Material(binary));
     for command in COMMANDS {
@@ -30,7 +30,6 @@ pub(super) fn edits(
     let presets =
         format!("disable {}\ndisable {}\n", paths::K3S_SERVER_UNIT, paths::K3S_AGENT_UNIT);
     steps.write("/etc/systemd/system-preset/00-bake-k3s.preset", 0o644, presets);
-    configuration(k3s, iptables, steps);
     kernel_settings(steps);
     if let Some(bundle) = &materials.airgap {
         let path = format!("{}/{}", paths::K3S_IMAGES, bundle.file_name);
@@ -38,6 +37,9 @@ pub(super) fn edits(
     } else if k3s.airgap {
         return Err(missing("its image bundle"));
     }
+    steps.own();
+    configuration(k3s, iptables, steps);
+    // A manifest may well hold a secret.
     for manifest in &plan.manifests {
         let path = format!("{}/{}", paths::K3S_MANIFESTS, manifest.name);
         let material = materials.host_file(&manifest.path)?;

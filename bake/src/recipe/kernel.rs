@@ -13,7 +13,7 @@ const MEMORY_ON: [&str; 2] = ["cgroup_memory=1", "cgroup_enable=memory"];
 const GRUB_DROP_IN: &str = "/etc/default/grub.d/90-bake.cfg";
 
 pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
-    steps.about(Topic::Kernel);
+    steps.about(Topic::Kernel).shared();
     match &traits.command_line {
         CommandLine::File { path, copied_from } => {
             let change = Amendment::KernelWords {

@@ -21,11 +21,12 @@ pub(super) fn edits(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -
     if !wanted(plan) {
         return Ok(());
     }
-    steps.about(Topic::K3s);
+    steps.about(Topic::K3s).shared();
     let missing = || Error::NotFound { what: "MetalLB", name: "its manifest".into() };
     let manifest = Source::Material(materials.metallb.clone().ok_or_else(missing)?);
     let path = |name: &str| format!("{}/{name}", paths::K3S_MANIFESTS);
     steps.put(path("bake-metallb.yaml"), Access::root(0o600), manifest);
+    steps.own();
     steps.write(path("bake-metallb-pools.yaml"), 0o600, pools(ranges));
     steps.note(format!(
         "K3s's own images do not hold MetalLB's: the nodes download them, unless the profile \

@@ -29,12 +29,13 @@ mod time;
 mod users;
 pub mod vip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nodeconf::{NodeConfig, Role};
+use sha2::{Digest, Sha256};
 
-pub use edit::{Access, Action, Edit, Material, Source, Topic};
+pub use edit::{Access, Action, Edit, Material, Scope, Source, Topic};
 pub use metallb::wanted as wants_metallb;
 pub use packages::wanted as wanted_packages;
 pub use traits::Traits;
@@ -102,17 +103,32 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Bytes the new files need at most, counting whole blocks of 4 KiB and an inode for each.
+    /// The edits of one scope, in their order. Those of [`Scope::Shared`] are applied first.
+    pub fn of(&self, scope: Scope) -> impl Iterator<Item = &Edit> + Clone {
+        self.edits.iter().filter(move |edit| edit.scope == scope)
+    }
+
+    /// Bytes that the shared edits need at most, and the files of the host that are each node's
+    /// own: equal for all nodes of a role.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        const BLOCK: u64 = 4096;
-        self.edits
-            .iter()
-            .map(|edit| match &edit.action {
-                Action::Write { source, .. } => source.len().next_multiple_of(BLOCK) + BLOCK,
-                _ => BLOCK,
-            })
-            .sum()
+        let own = self.of(Scope::Node).filter(|edit| {
+            matches!(&edit.action, Action::Write { source: Source::Material(_), .. })
+        });
+        self.of(Scope::Shared).chain(own).map(Edit::bytes).sum()
+    }
+
+    /// Tells golden layers apart: SHA-256, in hexadecimal, of everything that the shared edits
+    /// are, and of the room that the nodes' own need.
+    #[must_use]
+    pub fn shared_digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for edit in self.of(Scope::Shared) {
+            hasher.update(edit.identity());
+            hasher.update([0]);
+        }
+        hasher.update(self.bytes().to_le_bytes());
+        hex::encode(hasher.finalize())
     }
 }
 
@@ -158,8 +174,23 @@ pub fn recipe(
     packages::edits(materials, &mut config, &mut steps);
     firstboot::edits(plan, &config, materials, &mut steps);
     files(plan, materials, &mut steps)?;
-    let Steps { edits, notes, warnings, .. } = steps;
+    let Steps { mut edits, notes, warnings, .. } = steps;
+    keep_order(&mut edits);
     Ok(Recipe { edits, notes, warnings, config })
+}
+
+/// Shared edits are applied before all others: one that comes after a node's own of the same path
+/// becomes the node's as well.
+fn keep_order(edits: &mut [Edit]) {
+    let mut own = BTreeSet::new();
+    for edit in edits {
+        let path = edit.action.path().to_owned();
+        if own.contains(&path) {
+            edit.scope = Scope::Node;
+        } else if edit.scope == Scope::Node {
+            own.insert(path);
+        }
+    }
 }
 
 fn files(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -> Result<()> {
@@ -169,6 +200,13 @@ fn files(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -> Result<()
             FileContent::Inline(text) => Source::Bytes(text.clone().into_bytes()),
             FileContent::Host(host) => Source::Material(materials.host_file(&host.path)?),
         };
+        // What others on the node may not read may be a secret.
+        let for_all = file.mode & 0o004 != 0;
+        if for_all {
+            steps.shared()
+        } else {
+            steps.own()
+        }
         steps.put(&file.path, Access { mode: file.mode, uid: file.uid, gid: file.gid }, source);
     }
     Ok(())

@@ -33,7 +33,7 @@ pub(super) fn edits(materials: &Materials, config: &mut NodeConfig, steps: &mut 
     if materials.packages.is_empty() {
         return;
     }
-    steps.about(Topic::Packages);
+    steps.about(Topic::Packages).shared();
     steps.directory(paths::PACKAGES, Access::root(0o755));
     for deb in &materials.packages {
         let path = format!("{}/{}", paths::PACKAGES, deb.package.file);

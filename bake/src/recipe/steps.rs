@@ -1,12 +1,13 @@
 //! Collects the edits of a recipe, and what the user should know about them.
 
 use super::amend::Amendment;
-use super::edit::{Access, Action, Edit, Source, Topic};
+use super::edit::{Access, Action, Edit, Scope, Source, Topic};
 
 /// Edits in order, and remarks.
 #[derive(Debug)]
 pub(super) struct Steps {
     topic: Topic,
+    scope: Scope,
     pub(super) edits: Vec<Edit>,
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
@@ -14,13 +15,30 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn new() -> Self {
-        Self { topic: Topic::Kernel, edits: Vec::new(), notes: Vec::new(), warnings: Vec::new() }
+        Self {
+            topic: Topic::Kernel,
+            scope: Scope::Node,
+            edits: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
-    /// Starts a topic: what follows belongs to it.
+    /// Starts a topic: what follows belongs to it, and to this node alone.
     pub(super) fn about(&mut self, topic: Topic) -> &mut Self {
         self.topic = topic;
+        self.scope = Scope::Node;
         self
+    }
+
+    /// What follows, until the next topic, is the same on every node of the role.
+    pub(super) fn shared(&mut self) {
+        self.scope = Scope::Shared;
+    }
+
+    /// What follows, until the next topic, is this node's.
+    pub(super) fn own(&mut self) {
+        self.scope = Scope::Node;
     }
 
     /// Something a curious user may want to know.
@@ -34,7 +52,7 @@ impl Steps {
     }
 
     pub(super) fn push(&mut self, action: Action) {
-        self.edits.push(Edit { topic: self.topic, action });
+        self.edits.push(Edit { topic: self.topic, scope: self.scope, action });
     }
 
     pub(super) fn directory(&mut self, path: impl Into<String>, access: Access) {

@@ -7,7 +7,7 @@ use super::traits::{Swap, Traits};
 use crate::profile::NodePlan;
 
 pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
-    steps.about(Topic::Swap);
+    steps.about(Topic::Swap).shared();
     if plan.system.swap == nodeconf::Swap::Keep {
         steps.note("swap stays as the image has it");
         return;

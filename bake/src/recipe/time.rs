@@ -11,7 +11,7 @@ use crate::profile::NodePlan;
 const TIME_WAIT: u32 = 60;
 
 pub(super) fn edits(traits: &Traits, plan: &NodePlan, time: i64, steps: &mut Steps) -> Result<()> {
-    steps.about(Topic::Time);
+    steps.about(Topic::Time).shared();
     zone(traits, &plan.system.timezone, steps);
     if traits.timesyncd {
         // systemd-timesyncd(8): the clock starts at this file's time of modification at least.

@@ -112,6 +112,19 @@ impl Image {
         merged
     }
 
+    /// Ranges that the working layer changes, ascending and merged.
+    #[must_use]
+    pub fn work(&self) -> Vec<Range<u64>> {
+        let mut merged: Vec<Range<u64>> = Vec::new();
+        for (range, _) in self.work.pieces(0..self.len) {
+            match merged.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => merged.push(range),
+            }
+        }
+        merged
+    }
+
     /// What `range` is made of, ascending and without gaps. Holes of the base are not looked for;
     /// ask [`ReadAt::next_data`] of [`Image::base`].
     #[must_use]

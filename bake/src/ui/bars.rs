@@ -11,35 +11,50 @@ use crate::event::{Event, Unit};
 #[derive(Debug, Default)]
 pub(super) struct Bars {
     screen: MultiProgress,
-    running: Mutex<BTreeMap<&'static str, ProgressBar>>,
+    /// By the part that runs it, empty for the whole, and the step.
+    running: Mutex<BTreeMap<(String, &'static str), ProgressBar>>,
 }
 
 impl Bars {
     pub(super) fn show(&self, event: &Event) {
+        match event {
+            Event::Part { part, said } => self.say(part, said),
+            whole => self.say("", whole),
+        }
+    }
+
+    fn say(&self, part: &str, event: &Event) {
+        let name = if part.is_empty() { String::new() } else { format!("{part}: ") };
+        let key = |step| (part.to_owned(), step);
         let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Started { step, title, total, unit } => {
                 let bar = self.screen.add(bar(*total, *unit));
-                bar.set_message(title.clone());
+                bar.set_message(format!("{name}{title}"));
                 bar.enable_steady_tick(Duration::from_millis(120));
-                running.insert(step, bar);
+                running.insert(key(*step), bar);
             }
             Event::Progress { step, done } => {
-                if let Some(bar) = running.get(step) {
+                if let Some(bar) = running.get(&key(*step)) {
                     bar.set_position(*done);
                 }
             }
-            Event::Finished { step, detail } => match running.remove(step) {
+            Event::Finished { step, detail } => match running.remove(&key(*step)) {
                 Some(bar) => {
                     let title = bar.message();
                     let seconds = bar.elapsed().as_secs_f64();
                     bar.finish_and_clear();
                     self.line(&format!("{title}: {detail} ({seconds:.1} s)"));
                 }
-                None => self.line(detail),
+                None => self.line(&format!("{name}{detail}")),
             },
-            Event::Warning { message } => self.line(&format!("warning: {message}")),
-            Event::Note { message } => self.line(&format!("  {message}")),
+            Event::Warning { message } => self.line(&format!("warning: {name}{message}")),
+            Event::Note { message } => self.line(&format!("  {name}{message}")),
+            // A part of a part says it by its own name.
+            Event::Part { part, said } => {
+                drop(running);
+                self.say(part, said);
+            }
         }
     }
 

@@ -136,6 +136,7 @@ impl Ui {
         match event {
             Event::Warning { .. } => true,
             Event::Note { .. } => self.style.verbose,
+            Event::Part { said, .. } => self.wanted(said),
             _ => !self.style.quiet,
         }
     }

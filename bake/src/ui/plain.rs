@@ -11,7 +11,8 @@ const EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct Plain {
-    running: Mutex<BTreeMap<&'static str, Running>>,
+    /// By the part that runs it, empty for the whole, and the step.
+    running: Mutex<BTreeMap<(String, &'static str), Running>>,
 }
 
 #[derive(Debug)]
@@ -24,27 +25,46 @@ struct Running {
 
 impl Plain {
     pub(super) fn show(&self, event: &Event) {
+        match event {
+            Event::Part { part, said } => self.say(part, said),
+            whole => self.say("", whole),
+        }
+    }
+
+    fn say(&self, part: &str, event: &Event) {
+        let name = if part.is_empty() { String::new() } else { format!("{part}: ") };
+        let key = |step| (part.to_owned(), step);
         let mut running = self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Started { step, title, total, unit } => {
                 let now = Instant::now();
+                let step = key(*step);
                 running.insert(step, Running { total: *total, unit: *unit, since: now, said: now });
-                eprintln!("{title}");
+                // Of many parts only what they come to is worth a line.
+                if part.is_empty() {
+                    eprintln!("{title}");
+                }
             }
             Event::Progress { step, done } => {
-                if let Some(step) = running.get_mut(step)
+                if let Some(step) = running.get_mut(&key(*step))
                     && step.said.elapsed() >= EVERY
                 {
                     step.said = Instant::now();
-                    eprintln!("  {}", step.figure(*done));
+                    eprintln!("  {name}{}", step.figure(*done));
                 }
             }
             Event::Finished { step, detail } => {
-                let seconds = running.remove(step).map_or(0.0, |s| s.since.elapsed().as_secs_f64());
-                eprintln!("  {detail} ({seconds:.1} s)");
+                let since = running.remove(&key(*step)).map(|step| step.since);
+                let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+                eprintln!("  {name}{detail} ({seconds:.1} s)");
             }
-            Event::Warning { message } => eprintln!("warning: {message}"),
-            Event::Note { message } => eprintln!("  {message}"),
+            Event::Warning { message } => eprintln!("warning: {name}{message}"),
+            Event::Note { message } => eprintln!("  {name}{message}"),
+            // A part of a part says it by its own name.
+            Event::Part { part, said } => {
+                drop(running);
+                self.say(part, said);
+            }
         }
     }
 }

@@ -25,6 +25,16 @@ fn an_unknown_key_does_not_hide_a_wrong_address() {
     assert!(shown[1].contains("192.168.24.12 is already the address of node2"));
 }
 
+#[test]
+fn faults_of_a_range_stand_where_it_stands_and_once() {
+    let range = "name: 'rack{01..40}', role: agent, address: 192.168.25.1-192.168.25.20";
+    let text = GOOD.replace("name: worker1, role: agent", range);
+    let shown: Vec<String> = faults(&text, &[]).iter().map(show).collect();
+    assert_eq!(shown.len(), 1, "{shown:#?}");
+    assert!(shown[0].starts_with("13:"), "{shown:#?}");
+    assert!(shown[0].contains("nodes[3].address: 20 addresses for 40 nodes"), "{shown:#?}");
+}
+
 /// Each line: what to set in the good profile, and what must be said about it.
 const CASES: &str = include_str!("cases.txt");
 
@@ -68,6 +78,9 @@ fn what_is_allowed_is_not_refused() {
         "nodes.worker1.taints=['gpu=yes:NoSchedule', 'x:NoExecute']",
         "files=[{path: /etc/motd, content: hello, mode: 0644}]",
         "network.ntp=[pool.ntp.org, 192.168.24.1]",
+        "nodes.worker1={name: 'w{1..3}', role: agent, address: dhcp}",
+        "nodes.worker1={name: 'w{01..20}', role: agent, address: 192.168.24.100-192.168.24.199}",
+        "nodes.worker1={name: 'w{1..14}', role: agent, address: 192.168.24.129-192.168.24.142}",
     ] {
         let profile = read(GOOD, &[set]).unwrap_or_else(|e| panic!("{set}: {e:?}"));
         assert!(profile.warnings().is_empty(), "{set}: {:?}", profile.warnings());

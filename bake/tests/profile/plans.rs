@@ -181,3 +181,21 @@ fn the_digest_of_the_inputs_follows_content_and_nothing_else() {
     raised.node.incarnation = 7;
     assert_eq!(first, raised.inputs_digest(&Default::default()).unwrap());
 }
+
+#[test]
+fn a_range_stands_for_as_many_nodes_as_it_counts() {
+    let range = "nodes.worker1={name: 'rack1-{08..10}', role: agent, labels: {rack: '1'}, \
+                 address: 192.168.24.100-192.168.24.199}";
+    let profile = read(GOOD, &[range]).unwrap();
+    let racks = ["rack1-08", "rack1-09", "rack1-10"];
+    assert_eq!(profile.nodes()[3..], racks);
+    for (i, plan) in plans(&profile)[3..].iter().enumerate() {
+        assert_eq!(plan.node.name, racks[i]);
+        let json = serde_json::to_string(&plan.node).unwrap();
+        assert!(json.contains(&format!("192.168.24.{}", 100 + i)), "{json}");
+        // Each of the others stands in its hosts file, by its own name.
+        let hosts: Vec<&str> = plan.network.hosts.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(hosts.len(), 5);
+        assert!(racks.iter().all(|rack| *rack == racks[i] || hosts.contains(rack)), "{hosts:?}");
+    }
+}

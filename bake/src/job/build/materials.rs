@@ -5,7 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Request, file_name, firstboot};
+use super::base::Base;
+use super::{Sources, file_name, firstboot};
 use crate::arch::Arch;
 use crate::error::{Context, IoContext, Result};
 use crate::event::Sink;
@@ -20,13 +21,13 @@ use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages, wants_met
 use crate::store::{FileSource, Payload};
 
 pub(super) fn gather(
-    request: &Request,
+    plan: &NodePlan,
+    sources: &Sources,
     root: &Root,
     arch: Arch,
     fetcher: &Fetcher<'_>,
     sink: &dyn Sink,
 ) -> Result<Materials> {
-    let plan = &request.plan;
     let mut host_files = BTreeMap::new();
     for path in named_files(plan) {
         let what = file_name(path);
@@ -35,17 +36,17 @@ pub(super) fn gather(
     }
     let (mut program, mut airgap) = (None, None);
     if let Some(wanted) = &plan.k3s {
-        let local = request.k3s.as_deref();
+        let local = sources.k3s.as_deref();
         let found = fetch::k3s_binary(fetcher, sink, wanted, arch, local)?;
         program = Some(verified(found, format!("K3s {} for {arch}", wanted.version))?);
-        let local = request.airgap_images.as_deref();
+        let local = sources.airgap_images.as_deref();
         if wanted.airgap || local.is_some() {
             let (file_name, found) = fetch::k3s_images(fetcher, wanted, arch, local)?;
             let what = format!("images of K3s {} for {arch}", wanted.version);
             airgap = Some(Bundle { file_name, material: verified(found, what)? });
         }
     }
-    let metallb = match &request.metallb_manifest {
+    let metallb = match &sources.metallb_manifest {
         _ if !wants_metallb(plan) => None,
         Some(path) => Some(local(path, file_name(path))?),
         None => {
@@ -53,25 +54,25 @@ pub(super) fn gather(
             Some(verified(found, what)?)
         }
     };
-    let packages = packages(request, root, arch, fetcher, sink)?;
-    let firstboot = firstboot::find(request.firstboot.as_deref(), arch)?;
+    let packages = packages(plan, sources.packages.as_deref(), root, arch, fetcher, sink)?;
+    let firstboot = firstboot::find(sources.firstboot.as_deref(), arch)?;
     let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
     Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
 }
 
 /// What the node needs of its distribution and the image does not have.
 fn packages(
-    request: &Request,
+    plan: &NodePlan,
+    folder: Option<&Path>,
     root: &Root,
     architecture: Arch,
     fetcher: &Fetcher<'_>,
     sink: &dyn Sink,
 ) -> Result<Vec<Deb>> {
-    let names = wanted_packages(&request.plan);
+    let names = wanted_packages(plan);
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let folder = request.packages.as_deref();
     let wanted = Wanted { root, architecture, names: &names, now: clock::wall(), folder };
     let staged = packages::gather(&wanted, fetcher, sink)?.into_iter();
     let deb = |Staged { package, deb }: Staged| {
@@ -81,10 +82,33 @@ fn packages(
     staged.map(deb).collect()
 }
 
+/// What makes an image of the node another one, besides its plan.
+pub(super) fn inputs(base: &Base, materials: &Materials) -> BTreeMap<String, String> {
+    let image = match &base.sha256 {
+        Some(digest) => digest.clone(),
+        // Reading all of a raw image of the user's to tell it from another costs too much.
+        None => format!("{}, built {}", base.traits.os, base.traits.built),
+    };
+    let mut all = BTreeMap::from([("base".to_owned(), image)]);
+    let parts = [("k3s", materials.k3s.as_ref()), ("firstboot", Some(&materials.firstboot))];
+    let bundle = materials.airgap.as_ref().map(|bundle| &bundle.material);
+    let debs = materials.packages.iter();
+    all.extend(debs.map(|d| (format!("package {}", d.package.name), d.package.sha256.clone())));
+    let more = [("airgap", bundle), ("metallb", materials.metallb.as_ref())];
+    for (name, material) in parts.into_iter().chain(more) {
+        all.extend(material.map(|m| (name.to_owned(), m.sha256.clone())));
+    }
+    all
+}
+
 /// What the record says came from elsewhere. Of a file the user named, nobody knows the release.
-pub(super) fn components(request: &Request, materials: &Materials) -> Vec<Component> {
+pub(super) fn components(
+    plan: &NodePlan,
+    sources: &Sources,
+    materials: &Materials,
+) -> Vec<Component> {
     let release = |named: &Option<PathBuf>| {
-        let k3s = request.plan.k3s.as_ref().filter(|_| named.is_none());
+        let k3s = plan.k3s.as_ref().filter(|_| named.is_none());
         k3s.map(|k3s| k3s.version.clone())
     };
     let component = |name: &str, version: Option<String>, material: &Material| Component {
@@ -93,11 +117,11 @@ pub(super) fn components(request: &Request, materials: &Materials) -> Vec<Compon
         sha256: material.sha256.clone(),
     };
     let mut all = vec![component("firstboot", None, &materials.firstboot)];
-    all.extend(materials.k3s.iter().map(|m| component("k3s", release(&request.k3s), m)));
+    all.extend(materials.k3s.iter().map(|m| component("k3s", release(&sources.k3s), m)));
     let bundle = materials.airgap.iter();
     all.extend(
         bundle
-            .map(|b| component("k3s-airgap-images", release(&request.airgap_images), &b.material)),
+            .map(|b| component("k3s-airgap-images", release(&sources.airgap_images), &b.material)),
     );
     all
 }

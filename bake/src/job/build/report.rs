@@ -55,9 +55,9 @@ impl Report {
         again: bool,
     ) -> Self {
         Self {
-            node: record.node.name,
+            node: record.node.name.unwrap_or_default(),
             cluster: record.node.cluster,
-            incarnation: record.node.incarnation,
+            incarnation: record.node.incarnation.unwrap_or_default(),
             base: record.base.name,
             os: record.base.os,
             components: record.components,

@@ -32,7 +32,11 @@ fn headroom(growth: Growth) -> u64 {
     if growth == Growth::None { GIB } else { 128 * MIB }
 }
 
-/// Grows the root file system of `opened` where `wish` or `payload` (bytes) asks for it.
+/// Room for what each node has for itself: keys, settings, its record. Fixed, since all nodes of a
+/// role share one golden image.
+const NODE: u64 = 16 * MIB;
+
+/// Grows the root file system of `opened` where `wish` or the shared `payload` (bytes) asks for it.
 pub(super) fn grow(
     opened: &mut Opened,
     wish: RootSize,
@@ -44,7 +48,7 @@ pub(super) fn grow(
         Some((_, tree)) => tree.free_bytes()?,
         None => 0,
     };
-    let len = wanted(wish, from, free, payload + headroom(traits.growth));
+    let len = wanted(wish, from, free, payload + NODE + headroom(traits.growth));
     if len <= from {
         return Ok(None);
     }

@@ -25,5 +25,6 @@ pub fn edit(
     emit::preflight(spec)?;
     apply::apply(&mut opened, script)?;
     cancel.check()?;
-    opened.recheck()?.emit(spec, sink, cancel)
+    let opened = opened.recheck()?;
+    opened.emit(&opened.in_use()?, spec, sink, cancel)
 }

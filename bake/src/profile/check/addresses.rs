@@ -48,10 +48,15 @@ pub fn check(raw: &raw::Profile, nodes: &[Node], faults: &mut Faults<'_>) -> Add
     if let Some(address) = gateway {
         claim(&at!("network", "gateway"), address, "the gateway", subnet, &mut owners, faults);
     }
-    for (i, node) in nodes.iter().enumerate() {
+    for node in nodes {
         if let Some(address) = node.address {
-            let path = at!("nodes", i, "address");
-            claim(&path, address, &node.name, subnet, &mut owners, faults);
+            let path = at!("nodes", node.entry, "address");
+            // Of a range, the first fault says enough.
+            if faults.spares(&path) {
+                claim(&path, address, &node.name, subnet, &mut owners, faults);
+            } else {
+                owners.entry(address).or_insert_with(|| node.name.clone());
+            }
         }
     }
     if let Some(vip) = &vip {
@@ -206,13 +211,22 @@ fn check_range(
         let message = format!("not all of {first}-{last} are hosts of the nodes' network {net}");
         faults.advise(path, message, "MetalLB answers ARP, which stays inside one network");
     }
-    for (address, owner) in owners.range(first..=last) {
-        faults.add(path, format!("holds {address}, the address of {owner}"));
+    let mut held = owners.range(first..=last);
+    if let Some((address, owner)) = held.next() {
+        let more = match held.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        faults.add(path, format!("holds {address}, the address of {owner}{more}"));
     }
 }
 
 /// `a-b`, `a/prefix` or one address.
-fn read_range(path: &Path, text: &str, faults: &mut Faults<'_>) -> Option<(Ipv4Addr, Ipv4Addr)> {
+pub(super) fn read_range(
+    path: &Path,
+    text: &str,
+    faults: &mut Faults<'_>,
+) -> Option<(Ipv4Addr, Ipv4Addr)> {
     let range = if let Some((first, last)) = text.split_once('-') {
         first.trim().parse().ok().zip(last.trim().parse().ok())
     } else if text.contains('/') {

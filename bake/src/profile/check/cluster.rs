@@ -65,9 +65,9 @@ fn check_reachable(raw: &raw::Profile, nodes: &[Node], faults: &mut Faults<'_>) 
     let vip = raw.cluster.vip.is_some();
     let many = raw.cluster.topology != Topology::Single;
     let agents = nodes.iter().any(|node| node.role == Role::Agent);
-    for (i, node) in nodes.iter().enumerate() {
-        let path = at!("nodes", i, "address");
-        let known = faults.spares(&path) && faults.is_whole(&at!("nodes", i));
+    for node in nodes {
+        let path = at!("nodes", node.entry, "address");
+        let known = faults.spares(&path) && faults.is_whole(&at!("nodes", node.entry));
         if node.address.is_some() || !known {
             continue;
         }
@@ -119,17 +119,16 @@ fn datastore(
     nodes: &[Node],
     faults: &mut Faults<'_>,
 ) -> Option<nodeconf::Datastore> {
-    let databases: Vec<(usize, &Node)> =
-        nodes.iter().enumerate().filter(|(_, node)| node.role == Role::Database).collect();
+    let databases: Vec<&Node> = nodes.iter().filter(|node| node.role == Role::Database).collect();
     let endpoint = raw.cluster.datastore.as_ref().map(|d| d.endpoint.as_str());
     let path = at!("cluster", "datastore");
     if raw.cluster.topology != Topology::ExternalDatastore {
         if endpoint.is_some() {
             faults.add(&path, "only topology `external-datastore` uses a database");
         }
-        for (i, _) in databases {
+        for node in databases {
             let message = "only topology `external-datastore` uses a database";
-            faults.add(&at!("nodes", i, "role"), message);
+            faults.add(&at!("nodes", node.entry, "role"), message);
         }
         return None;
     }
@@ -142,7 +141,7 @@ fn datastore(
             );
             None
         }
-        ([(_, node)], None) => Some(nodeconf::Datastore {
+        ([node], None) => Some(nodeconf::Datastore {
             kind: nodeconf::DatastoreKind::Postgres,
             hosts: node.address.iter().map(|a| format!("{a}:{DATABASE_PORT}")).collect(),
             node: Some(node.name.clone()),
@@ -160,12 +159,12 @@ fn datastore(
             read
         }
         ([_, second, ..], None) => {
-            faults.add(&at!("nodes", second.0, "role"), "a cluster has one database node");
+            faults.add(&at!("nodes", second.entry, "role"), "a cluster has one database node");
             None
         }
         ([first, ..], Some(_)) => {
             let message = "`cluster.datastore.endpoint` names a database already";
-            faults.add(&at!("nodes", first.0, "role"), message);
+            faults.add(&at!("nodes", first.entry, "role"), message);
             None
         }
     }

@@ -5,6 +5,7 @@ mod cluster;
 mod files;
 mod k3s;
 mod nodes;
+mod range;
 mod subnet;
 mod system;
 
@@ -46,6 +47,8 @@ pub struct Checked {
 /// A node whose every value has been read.
 #[derive(Debug, Clone)]
 pub struct Node {
+    /// Which entry of the profile's `nodes` it comes from.
+    pub entry: usize,
     /// Its name.
     pub name: String,
     /// What it does.

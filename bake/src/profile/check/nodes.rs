@@ -1,10 +1,9 @@
 //! Names, labels and taints of nodes.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 use super::Node;
-use super::addresses::read_address;
+use super::range::{self, Pool};
 use crate::profile::faults::Faults;
 use crate::profile::path::{Path, at};
 use crate::profile::raw::{self, Role};
@@ -13,32 +12,56 @@ pub fn check(raw: &raw::Profile, faults: &mut Faults<'_>) -> Vec<Node> {
     if !nodeconf::names::is_interface(&raw.network.interface) {
         faults.add(&at!("network", "interface"), "not the name of a network interface");
     }
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let mut nodes = Vec::new();
     for (i, node) in raw.nodes.iter().enumerate() {
         let path = at!("nodes", i);
-        check_name(&path.key("name"), &node.name, "node", faults);
-        if let Some(first) = seen.get(node.name.as_str()) {
-            let message = format!("`{}` is already the name of nodes[{first}]", node.name);
-            faults.add(&path.key("name"), message);
-        }
-        seen.entry(&node.name).or_insert(i);
+        let names = entry_names(&path.key("name"), i, &node.name, &mut seen, faults);
         if node.interface.as_ref().is_some_and(|name| !nodeconf::names::is_interface(name)) {
             faults.add(&path.key("interface"), "not the name of a network interface");
         }
         if node.role == Role::Database && !(node.labels.is_empty() && node.taints.is_empty()) {
             faults.add(&path, "a database node runs no K3s and has no labels or taints");
         }
-        nodes.push(Node {
-            name: node.name.clone(),
+        let range = range::is_range(&node.name);
+        let pool = Pool::read(&path.key("address"), &node.address, range, names.len(), faults);
+        let labels = labels(&path.key("labels"), &node.labels, faults);
+        let taints = taints(&path.key("taints"), &node.taints, faults);
+        let interface = node.interface.as_ref().unwrap_or(&raw.network.interface);
+        nodes.extend(names.into_iter().enumerate().map(|(index, name)| Node {
+            entry: i,
+            name,
             role: node.role,
-            address: node_address(&path.key("address"), &node.address, faults),
-            interface: node.interface.clone().unwrap_or_else(|| raw.network.interface.clone()),
-            labels: labels(&path.key("labels"), &node.labels, faults),
-            taints: taints(&path.key("taints"), &node.taints, faults),
-        });
+            address: pool.address(index),
+            interface: interface.clone(),
+            labels: labels.clone(),
+            taints: taints.clone(),
+        }));
     }
     nodes
+}
+
+/// The names of an entry, of which the first bad one is reported.
+fn entry_names(
+    path: &Path,
+    entry: usize,
+    text: &str,
+    seen: &mut BTreeMap<String, usize>,
+    faults: &mut Faults<'_>,
+) -> Vec<String> {
+    let names = range::names(path, text, faults);
+    if faults.spares(path)
+        && let Some(bad) = names.iter().find(|name| !nodeconf::names::is_label(name))
+    {
+        check_name(path, bad, "node", faults);
+    }
+    if let Some((name, first)) = names.iter().find_map(|name| Some((name, seen.get(name)?))) {
+        faults.add(path, format!("`{name}` is already the name of nodes[{first}]"));
+    }
+    for name in &names {
+        seen.entry(name.clone()).or_insert(entry);
+    }
+    names
 }
 
 /// Reports what is not an RFC 1123 label.
@@ -48,10 +71,6 @@ pub(super) fn check_name(path: &Path, name: &str, kind: &str, faults: &mut Fault
     }
     let message = format!("`{name}` cannot name a {kind}");
     faults.advise(path, message, "use 1 to 63 of a-z, 0-9 and `-`, with no `-` at the ends");
-}
-
-fn node_address(path: &Path, text: &str, faults: &mut Faults<'_>) -> Option<Ipv4Addr> {
-    if text == "dhcp" { None } else { read_address(path, text, faults) }
 }
 
 fn labels(path: &Path, labels: &BTreeMap<String, String>, faults: &mut Faults<'_>) -> Vec<String> {

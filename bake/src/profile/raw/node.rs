@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
-    /// Host name and name in Kubernetes: letters a-z, digits and `-`.
+    /// Host name and name in Kubernetes: letters a-z, digits and `-`. A range such as
+    /// `rack1-{01..40}` stands for as many nodes as it counts, which differ in nothing but name
+    /// and address.
     pub name: String,
     /// What the node does.
     #[serde(default)]
     pub role: Role,
-    /// Fixed IPv4 address, or `dhcp`. Servers that others must find need a fixed one.
+    /// Fixed IPv4 address, or `dhcp`. Servers that others must find need a fixed one. For a range
+    /// of nodes a range of addresses, such as `192.168.24.100-192.168.24.199`, given out in order.
     #[serde(default = "dhcp")]
     pub address: String,
     /// Network interface, where it differs from `network.interface`.

@@ -57,7 +57,7 @@ fn time_servers(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
     if plan.network.ntp.is_empty() {
         return;
     }
-    steps.about(Topic::Time);
+    steps.about(Topic::Time).shared();
     if traits.timesyncd {
         let servers = plan.network.ntp.join(" ");
         let path = "/etc/systemd/timesyncd.conf.d/90-bake.conf";

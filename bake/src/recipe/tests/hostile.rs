@@ -6,7 +6,7 @@ use super::{Traits, materials, recipe, text};
 use crate::error::Error;
 use crate::fs::Attributes;
 use crate::fs::root::Root;
-use crate::recipe::apply::apply;
+use crate::recipe::apply::{Applied, apply};
 
 const FILE: Attributes = Attributes { mode: 0o644, uid: 0, gid: 0, mtime: 1 };
 
@@ -20,7 +20,7 @@ fn refusal(root: &Root) -> String {
 fn attempt(root: &mut Root) -> Result<(), Error> {
     let plan = plan(SINGLE, "node1", &[]);
     let recipe = recipe(&Traits::detect(root)?, &plan, &materials(&plan), 1)?;
-    apply(root, &recipe.edits, 1).map(|_| ())
+    apply(root, &recipe.edits, 1, &Applied::default()).map(|_| ())
 }
 
 #[test]

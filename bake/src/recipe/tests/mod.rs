@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod manifests;
 mod plans;
+mod scopes;
 mod secrets;
 mod vip;
 
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::apply::{Applied, apply, seal};
-use super::{Bundle, Deb, Material, Materials, Recipe, Traits, recipe};
+use super::{Bundle, Deb, Material, Materials, Recipe, Scope, Traits, recipe};
 use crate::fs::root::Root;
 use crate::fs::{FileKind, Metadata};
 use crate::profile::{FileContent, NodePlan};
@@ -72,11 +73,17 @@ fn recipe_for(root: &Root, plan: &NodePlan) -> Recipe {
     recipe(&traits, plan, &materials(plan), fixtures::BUILT).unwrap()
 }
 
+/// Shared edits first, then the node's, as the job does.
+fn apply_all(root: &mut Root, recipe: &Recipe) -> crate::error::Result<Applied> {
+    let golden = apply(root, recipe.of(Scope::Shared), fixtures::BUILT, &Applied::default())?;
+    apply(root, recipe.of(Scope::Node), fixtures::BUILT, &golden)
+}
+
 /// Bakes as the job does, without opening and writing images.
 fn bake(root: &mut Root, plan: &NodePlan) -> Applied {
     super::undo::undo(root).unwrap();
     let recipe = recipe_for(root, plan);
-    let applied = apply(root, &recipe.edits, fixtures::BUILT).unwrap();
+    let applied = apply_all(root, &recipe).unwrap();
     seal(root, &record(plan, &applied), &applied).unwrap();
     applied
 }
@@ -89,9 +96,9 @@ fn record(plan: &NodePlan, applied: &Applied) -> Record {
             profile: plan.profile.clone(),
             profile_sha256: None,
             cluster: plan.cluster.name.clone(),
-            name: plan.node.name.clone(),
+            name: Some(plan.node.name.clone()),
             role: plan.node.role,
-            incarnation: 1,
+            incarnation: Some(1),
         },
         base: Base {
             name: "base".into(),

@@ -2,22 +2,21 @@
 
 use nodeconf::{Role, Secret, paths};
 
-use super::fixtures::{BUILT, release};
+use super::fixtures::release;
 use super::plans::{DATABASE, ETCD, SINGLE, profile};
-use super::recipe_for;
+use super::{apply_all, recipe_for};
 use crate::fs::FileKind;
 use crate::profile::{ClusterSecrets, Member};
-use crate::recipe::apply::apply;
 use crate::recipe::{Action, Recipe, Source};
 
 /// A secret, and who has it.
-struct Known<'a> {
-    what: String,
-    secret: &'a Secret,
+pub(super) struct Known<'a> {
+    pub(super) what: String,
+    pub(super) secret: &'a Secret,
     belongs: Box<dyn Fn(&Member) -> bool + 'a>,
 }
 
-fn known(secrets: &ClusterSecrets, own_database: bool) -> Vec<Known<'_>> {
+pub(super) fn known(secrets: &ClusterSecrets, own_database: bool) -> Vec<Known<'_>> {
     let mut all = Vec::new();
     let mut add = |what: &str, secret, belongs| {
         all.push(Known { what: what.to_owned(), secret, belongs });
@@ -54,7 +53,7 @@ fn known(secrets: &ClusterSecrets, own_database: bool) -> Vec<Known<'_>> {
 }
 
 /// The text by which a secret is known: of a key a line that only it has.
-fn needle(secret: &Secret) -> &str {
+pub(super) fn needle(secret: &Secret) -> &str {
     secret.expose().lines().nth(1).unwrap_or(secret.expose())
 }
 
@@ -125,7 +124,7 @@ fn keys_are_roots_alone_and_equal_in_time_on_all_servers() {
         let mut root = release("bookworm");
         let plan = profile.plan(&member.name, &secrets).unwrap();
         let recipe = recipe_for(&root, &plan);
-        apply(&mut root, &recipe.edits, BUILT).unwrap();
+        apply_all(&mut root, &recipe).unwrap();
         let at = |path: &str| root.lstat(path.as_bytes()).unwrap().unwrap();
         for file in &plan.pki.files {
             let found = at(&file.path).attributes;

@@ -1,0 +1,105 @@
+//! The base image that nodes are baked on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::file_name;
+use crate::catalogue::Catalogue;
+use crate::error::{Context, Result};
+use crate::event::{Event, Sink};
+use crate::fetch::Fetcher;
+use crate::fs::root::Root;
+use crate::job::fetch;
+use crate::job::open::{Opened, lock, open_source};
+use crate::profile::{ImageSource, NodePlan};
+use crate::provenance;
+use crate::recipe::Traits;
+use crate::recipe::booted::same_node;
+use crate::recipe::undo::undo;
+use crate::store::{FileSource, SharedImage};
+
+/// A base image, with nothing of an earlier bake left in it, and what it is.
+#[derive(Debug)]
+pub struct Base {
+    /// As messages and the record call it.
+    pub name: String,
+    /// The raw image.
+    pub path: PathBuf,
+    /// SHA-256 of the raw image, where it is known without reading all of it.
+    pub sha256: Option<String>,
+    /// What it is.
+    pub traits: Traits,
+    /// Whether it had been baked before.
+    pub again: bool,
+    image: SharedImage,
+}
+
+impl Base {
+    /// Fetches the image, undoes an earlier bake of it in memory, and looks at it.
+    ///
+    /// # Errors
+    /// What fetching fails with; [`crate::error::Error::Unsupported`] for an image that is not
+    /// understood.
+    pub fn open(source: &ImageSource, fetcher: &Fetcher<'_>, sink: &dyn Sink) -> Result<Self> {
+        let catalogue = Catalogue::load(Catalogue::user_folder().as_deref())?;
+        let found = fetch::base(fetcher, &catalogue, source)?;
+        let mut name = match source {
+            ImageSource::Id(id) => id.clone(),
+            ImageSource::File(path) => file_name(path),
+            ImageSource::Url { url, .. } => url.rsplit('/').next().unwrap_or(url).to_owned(),
+        };
+        let mut sha256 = found.sha256.map(|digest| digest.to_string());
+        let path = found.path;
+        let file = Arc::new(FileSource::of_file(found.file, &path)?);
+        let opening = || format!("opening {}", path.display());
+        let mut opened = open_source(&path, file).with_context(opening)?;
+        let earlier = take_back(opened.root_mut()?, sink)?;
+        let again = earlier.is_some();
+        if let Some(earlier) = earlier {
+            opened.root_mut()?.commit()?;
+            // What it comes from is still the image that nothing had been baked into.
+            provenance::Base { name, sha256, .. } = earlier;
+        }
+        let looking = || format!("looking at {}", path.display());
+        let traits = Traits::detect(opened.root()?).with_context(looking)?;
+        let image = opened.image().clone();
+        Ok(Self { name, path, sha256, traits, again, image })
+    }
+
+    /// The image, to be looked at or changed; the base itself stays as it is.
+    ///
+    /// # Errors
+    /// As [`Opened::new`].
+    pub(super) fn view(&self) -> Result<Opened> {
+        let image = lock(&self.image).fork();
+        Opened::new(&self.path, Arc::new(Mutex::new(image)))
+    }
+
+    /// Refuses to become the node where a board has booted from it as another.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Refused`].
+    pub(super) fn admit(&self, plan: &NodePlan, sink: &dyn Sink) -> Result<()> {
+        let view = self.view()?;
+        if same_node(view.root()?, &plan.cluster.id, &plan.node.name)?.is_some() {
+            let name = &plan.node.name;
+            let message = format!(
+                "a board has booted from the image, as {name}: its setup begins anew, and what \
+                 K3s keeps stays"
+            );
+            sink.emit(Event::Note { message });
+        }
+        Ok(())
+    }
+}
+
+/// Undoes an earlier bake, where there was one, and tells what it was baked on.
+fn take_back(root: &mut Root, sink: &dyn Sink) -> Result<Option<provenance::Base>> {
+    let Some(earlier) = undo(root)? else { return Ok(None) };
+    let message = format!("the image was baked before, as {}", earlier.record.node);
+    sink.emit(Event::Note { message });
+    for path in &earlier.left {
+        sink.emit(Event::Note { message: format!("{path} has changed since, and stays") });
+    }
+    Ok(Some(earlier.record.base))
+}

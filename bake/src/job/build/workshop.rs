@@ -1,0 +1,178 @@
+//! What the nodes of a profile are baked from, gathered once, and their golden layers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nodeconf::{Node, Role};
+
+use super::base::Base;
+use super::golden::{Check, Golden};
+use super::{Sources, materials};
+use crate::error::{Error, Result};
+use crate::event::Sink;
+use crate::fetch::Fetcher;
+use crate::job::clock;
+use crate::profile::NodePlan;
+use crate::provenance::{self, Component, Record};
+use crate::recipe::apply::Applied;
+use crate::recipe::{self, Materials, Recipe};
+use crate::sys::interrupt::Cancel;
+
+/// A base image with what the roles of a profile need, and the golden layers made of them so far.
+///
+/// Many threads may bake nodes in it at a time.
+#[derive(Debug)]
+pub struct Workshop {
+    base: Arc<Base>,
+    stocks: Vec<(Role, Arc<Stock>)>,
+    goldens: Mutex<BTreeMap<(String, i64), Arc<Golden>>>,
+}
+
+/// Everything that nodes of one role are made of.
+#[derive(Debug)]
+pub struct Stock {
+    base: Arc<Base>,
+    materials: Materials,
+    components: Vec<Component>,
+    profile_sha256: Option<String>,
+}
+
+/// A node that is planned to the last edit.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The node.
+    pub plan: NodePlan,
+    /// What it gets.
+    pub recipe: Recipe,
+    /// Time of everything that is made, seconds since 1970-01-01 UTC.
+    pub time: i64,
+    pub(super) stock: Arc<Stock>,
+}
+
+impl Workshop {
+    /// Fetches the base image and what the roles of these nodes of one profile need.
+    ///
+    /// # Errors
+    /// What fetching fails with; [`Error::Unsupported`] for an image that is not understood,
+    /// [`Error::Refused`] for one that is another node's already.
+    pub fn open(
+        plans: &[NodePlan],
+        sources: &Sources,
+        fetcher: &Fetcher<'_>,
+        sink: &dyn Sink,
+    ) -> Result<Self> {
+        let Some(first) = plans.first() else {
+            return Err(Error::Usage("no node is to be baked".into()));
+        };
+        let base = Arc::new(Base::open(&first.image, fetcher, sink)?);
+        let mut stocks: Vec<(Role, Arc<Stock>)> = Vec::new();
+        for plan in plans {
+            base.admit(plan, sink)?;
+            if stocks.iter().any(|(role, _)| *role == plan.node.role) {
+                continue;
+            }
+            let view = base.view()?;
+            let arch = base.traits.architecture;
+            let materials = materials::gather(plan, sources, view.root()?, arch, fetcher, sink)?;
+            let components = materials::components(plan, sources, &materials);
+            let profile_sha256 = sources.profile_sha256.clone();
+            let stock = Stock { base: base.clone(), materials, components, profile_sha256 };
+            stocks.push((plan.node.role, Arc::new(stock)));
+        }
+        Ok(Self { base, stocks, goldens: Mutex::default() })
+    }
+
+    /// The base image.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// A digest of all that makes an image of the node another one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where a file of the profile's cannot be read.
+    pub fn inputs(&self, plan: &NodePlan) -> Result<String> {
+        plan.inputs_digest(&materials::inputs(&self.base, &self.stock(plan)?.materials))
+    }
+
+    /// Plans every edit of a node, among those the workshop was opened for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where plan and image contradict each other.
+    pub fn plan(&self, plan: NodePlan) -> Result<Planned> {
+        let stock = self.stock(&plan)?.clone();
+        let time = match clock::fixed()? {
+            Some(fixed) => fixed,
+            None => self.base.traits.built.max(i64::try_from(plan.newest_input).unwrap_or(0)),
+        };
+        let recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
+        Ok(Planned { plan, recipe, time, stock })
+    }
+
+    /// The golden layer below the node, made on first use.
+    ///
+    /// # Errors
+    /// What the file systems refuse, and [`Error::Verification`] where the outcome is not sound.
+    pub fn golden(
+        &self,
+        planned: &Planned,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Arc<Golden>> {
+        // Held while it is made: who else needs it must wait for it anyway.
+        let mut goldens = self.goldens.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (planned.recipe.shared_digest(), planned.time);
+        if let Some(golden) = goldens.get(&key) {
+            return Ok(golden.clone());
+        }
+        let golden = Arc::new(Golden::bake(planned, Check::Whole, sink, cancel)?);
+        goldens.insert(key, golden.clone());
+        Ok(golden)
+    }
+
+    fn stock(&self, plan: &NodePlan) -> Result<&Arc<Stock>> {
+        let found = self.stocks.iter().find(|(role, _)| *role == plan.node.role);
+        let missing = || Error::NotFound { what: "node", name: plan.node.name.clone() };
+        found.map(|(_, stock)| stock).ok_or_else(missing)
+    }
+}
+
+impl Stock {
+    /// The base image.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+
+    /// The record of an image that is `node`, or golden.
+    pub(super) fn record(
+        &self,
+        planned: &Planned,
+        applied: &Applied,
+        node: Option<&Node>,
+    ) -> Record {
+        let Planned { plan, time, .. } = planned;
+        Record {
+            version: provenance::VERSION,
+            tool: concat!("bake ", env!("CARGO_PKG_VERSION")).into(),
+            node: provenance::Subject {
+                profile: plan.profile.clone(),
+                profile_sha256: self.profile_sha256.clone(),
+                cluster: plan.cluster.name.clone(),
+                name: node.map(|node| node.name.clone()),
+                role: plan.node.role,
+                incarnation: node.map(|node| node.incarnation),
+            },
+            base: provenance::Base {
+                name: self.base.name.clone(),
+                os: self.base.traits.os.to_string(),
+                architecture: self.base.traits.architecture.name().into(),
+                sha256: self.base.sha256.clone(),
+            },
+            components: self.components.clone(),
+            time: *time,
+            files: applied.files.clone(),
+        }
+    }
+}
