@@ -50,19 +50,25 @@ pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
 }
 
 pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
-    let missing: Vec<&Package> = missing(ctx)?.into_iter().map(|(package, _)| package).collect();
+    let mut missing = missing(ctx)?;
     if !missing.is_empty() {
-        verify(ctx.sys, &missing)?;
+        verify(ctx.sys, &packages(&missing))?;
         finish_interrupted(ctx)?;
-        let mut rest = missing.as_slice();
-        while let Some(first) = rest.first() {
-            let end = rest.iter().position(|p| p.batch != first.batch).unwrap_or(rest.len());
-            let (batch, later) = rest.split_at(end);
-            install(ctx, batch)?;
-            rest = later;
+    }
+    while let Err(condition) = install(ctx, &packages(&missing)) {
+        // A package whose unpacking was cut short runs its scripts as for an upgrade, which may
+        // need what this very run brought (postgresql-15 reads a file of postgresql-common).
+        let before = std::mem::replace(&mut missing, self::missing(ctx)?);
+        if missing.is_empty() || missing.len() >= before.len() {
+            return Err(condition);
         }
+        ctx.report.note(&condition.what);
     }
     remove_staged(ctx)
+}
+
+fn packages<'c>(missing: &[(&'c Package, String)]) -> Vec<&'c Package> {
+    missing.iter().map(|(package, _)| *package).collect()
 }
 
 /// Which of the configured packages are not installed, and what they are instead.
@@ -146,10 +152,14 @@ fn finish_interrupted(ctx: &Context) -> Result<(), Condition> {
     Ok(())
 }
 
-fn install(ctx: &Context, batch: &[&Package]) -> Result<(), Condition> {
-    let mut args = vec!["--install".to_owned()];
-    args.extend(batch.iter().map(|package| file(package).display().to_string()));
-    dpkg(ctx, args)
+/// Installs `packages` in their order, a batch at a time.
+fn install(ctx: &Context, packages: &[&Package]) -> Result<(), Condition> {
+    for batch in packages.chunk_by(|a, b| a.batch == b.batch) {
+        let mut args = vec!["--install".to_owned()];
+        args.extend(batch.iter().map(|package| file(package).display().to_string()));
+        dpkg(ctx, args)?;
+    }
+    Ok(())
 }
 
 /// Runs dpkg, waiting while another has its lock: on their first boot Ubuntu and Raspberry Pi OS
