@@ -4,6 +4,7 @@
 #         them (BAKE_CI_CACHE, else XDG_CACHE_HOME, else ~/.cache)
 # say     one line about what is being done, with the seconds since the script began
 # contained  runs a command that ends whenever the script does, with all it started
+# need_bake  sets BAKE, the program to bake with, unless it is set already
 
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -40,6 +41,14 @@ digest_files() {
             if [ -L "$file" ]; then printf '%s -> %s\n' "$file" "$(readlink "$file")"
             elif [ -f "$file" ]; then sha256sum "$file"; fi
         done)
+}
+
+# --workspace: with the features of all its crates together, as the tests are built. With those of one
+# crate alone, seventy others would be compiled once more.
+need_bake() {
+    [ -z "${BAKE:-}" ] || return 0
+    (cd "$top" && cargo build --quiet --locked --workspace --bin bake)
+    BAKE=$top/target/debug/bake
 }
 
 # Holds the lock NAME until the script ends, telling once when it has to wait.

@@ -63,7 +63,7 @@ def bake(top, work):
     base = run(top / "ci/testbed/base", "cluster", stdin=subprocess.DEVNULL).strip()
     program = os.environ.get("BAKE")
     if not program:
-        run("cargo", "build", "--quiet", "--locked", "-p", "bake", cwd=top)
+        run("cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "bake", cwd=top)
         program = top / "target/debug/bake"
     (work / "failover.yaml").write_text(PROFILE)
     folders = {}
