@@ -79,6 +79,14 @@ pub enum Error {
         /// What is the matter.
         reason: String,
     },
+    /// A card or disk failed while it was written or read back.
+    #[error("{device}: {reason}")]
+    Device {
+        /// The device, as the user knows it.
+        device: String,
+        /// What happened to it.
+        reason: String,
+    },
     /// Well-formed, but it needs something we do not have.
     #[error("{what} is not supported: {feature}")]
     Unsupported {
@@ -181,6 +189,7 @@ impl Error {
             Self::Io { .. }
             | Self::Network { .. }
             | Self::Cluster { .. }
+            | Self::Device { .. }
             | Self::Unsupported { .. }
             | Self::NoSpace { .. } => Exit::Failed,
             Self::Corrupt { .. } | Self::Verification { .. } => Exit::Verification,

@@ -7,7 +7,7 @@
 //! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
 //! | 4 jobs | [`job`] wires the steps of a verb |
 //! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
-//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`pki`], [`remote`] |
+//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`device`], [`pki`], [`remote`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
 //! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
@@ -22,6 +22,7 @@ pub mod provenance;
 pub mod recipe;
 
 pub mod delta;
+pub mod device;
 pub mod disk;
 pub mod emit;
 pub mod fetch;

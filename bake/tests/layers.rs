@@ -9,19 +9,20 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "packages", "disk", "fs", "emit", "delta", "pki", "remote"],
+    &["fetch", "packages", "disk", "fs", "emit", "delta", "device", "pki", "remote"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.
-const SIDEWAYS: [(&str, &str); 11] = [
+const SIDEWAYS: [(&str, &str); 12] = [
     ("cli", "ui"),
     ("recipe", "profile"),
     ("recipe", "provenance"),
     ("fetch", "disk"),
     ("emit", "disk"),
     ("delta", "emit"),
+    ("emit", "device"),
     ("packages", "fetch"),
     ("packages", "fs"),
     ("store", "io"),

@@ -8,6 +8,7 @@ pub mod completions;
 pub mod cp;
 pub mod diff;
 pub mod edit;
+pub mod flash;
 pub mod image_path;
 pub mod images;
 pub mod inspect;
@@ -109,6 +110,8 @@ enum Verb {
     Cache(cache::Args),
     /// Check, show and write profiles
     Profile(profile::Args),
+    /// Write nodes, or an image file, to cards
+    Flash(flash::Args),
     /// Show what an image is, what is in it, and what was baked into it
     Inspect(inspect::Args),
     /// List files inside an image
@@ -171,6 +174,7 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Images(args)) => images::run(args, session),
         Some(Verb::Cache(args)) => cache::run(args, session),
         Some(Verb::Profile(args)) => profile::run(args, session),
+        Some(Verb::Flash(args)) => flash::run(args, session),
         Some(Verb::Inspect(args)) => inspect::run(args, session),
         Some(Verb::Ls(args)) => ls::run(args, session),
         Some(Verb::Cat(args)) => cat::run(args, session),

@@ -1,10 +1,12 @@
 //! Outputs: sparse and reflinked raw files, compressed images, block maps; whole or not at all.
+//! And cards ([`card`]), which have a partition table only once they are whole.
 //!
 //! An output appears under its name only when all of it is on disk. Blocks that no file system
 //! uses are holes (zeros in compressed outputs), whichever way the rest is written, so the bytes
 //! do not depend on what the host can do.
 
 mod bmap;
+pub mod card;
 mod compress;
 mod digest;
 mod in_use;

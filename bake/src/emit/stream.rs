@@ -51,7 +51,7 @@ impl Job<'_> {
             }
             write(&chunk)
         };
-        self.each_stretch(|stretch| {
+        each_stretch(self.image, self.used, |stretch| {
             if at < stretch.start {
                 pass(Chunk::Zeros(at..stretch.start))?;
             }
@@ -75,34 +75,38 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
 
-    /// The ranges that are in use and may hold anything but zeros, ascending.
-    fn each_stretch(&self, mut take: impl FnMut(Range<u64>) -> Result<()>) -> Result<()> {
-        let mut pending: Option<Range<u64>> = None;
-        for used in self.used.ranges() {
-            for segment in self.image.segments(used.clone()) {
-                let mut rest = segment.range;
-                while !rest.is_empty() {
-                    let found = match segment.origin {
-                        Origin::Zero => None,
-                        Origin::Base => self.image.base().next_data(rest.clone()),
-                        Origin::Memory(_) | Origin::Payload(..) => Some(rest.clone()),
-                    };
-                    let Some(found) = found else { break };
-                    rest.start = found.end;
-                    match &mut pending {
-                        Some(last) if last.end == found.start => last.end = found.end,
-                        _ => {
-                            if let Some(whole) = pending.replace(found) {
-                                take(whole)?;
-                            }
+/// The ranges of `image` that are in use and may hold anything but zeros, ascending.
+pub(super) fn each_stretch(
+    image: &Image,
+    used: &InUse,
+    mut take: impl FnMut(Range<u64>) -> Result<()>,
+) -> Result<()> {
+    let mut pending: Option<Range<u64>> = None;
+    for used in used.ranges() {
+        for segment in image.segments(used.clone()) {
+            let mut rest = segment.range;
+            while !rest.is_empty() {
+                let found = match segment.origin {
+                    Origin::Zero => None,
+                    Origin::Base => image.base().next_data(rest.clone()),
+                    Origin::Memory(_) | Origin::Payload(..) => Some(rest.clone()),
+                };
+                let Some(found) = found else { break };
+                rest.start = found.end;
+                match &mut pending {
+                    Some(last) if last.end == found.start => last.end = found.end,
+                    _ => {
+                        if let Some(whole) = pending.replace(found) {
+                            take(whole)?;
                         }
                     }
                 }
             }
         }
-        pending.map_or(Ok(()), take)
     }
+    pending.map_or(Ok(()), take)
 }
 
 /// Buffers that come back once every thread has let go of them.

@@ -7,6 +7,7 @@ pub mod diff;
 pub mod edit;
 pub mod extract;
 pub mod fetch;
+pub mod flash;
 pub mod inspect;
 pub mod open;
 pub mod verify;

@@ -5,7 +5,7 @@ use nodeconf::{Bootstrap, Role, Topology, VipProvider};
 use crate::profile::{ClusterSecrets, NodePlan, NodeRecord};
 
 /// What the user should know about the cluster's cards, this one included.
-pub(super) fn warnings(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec<String> {
+pub(in crate::job) fn warnings(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec<String> {
     others_do_not_fit(plan, secrets).into_iter().chain(few_first_cards(plan, secrets)).collect()
 }
 

@@ -25,6 +25,7 @@ use crate::profile::{Claim, ClusterSecrets, NodePlan, SecretsFile};
 use crate::sys::interrupt::Cancel;
 
 pub use base::Base;
+pub(in crate::job) use cards::warnings;
 pub use golden::{Check, Golden};
 pub use node::NodeImage;
 pub use report::Report;

@@ -100,6 +100,23 @@ impl SecretsFile {
         Ok(incarnation)
     }
 
+    /// Claims a new incarnation for a card of `node`, above `known`, without baking it anew.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::claim`].
+    pub fn raise(&mut self, node: &str, known: u32) -> Result<u32> {
+        let _lock = lock(&self.path)?;
+        if let Some(newer) = Self::read(&self.path)? {
+            self.secrets = newer;
+        }
+        let record = self.secrets.nodes.get_mut(node);
+        let record = record.ok_or_else(|| Error::NotFound { what: "node", name: node.into() })?;
+        record.incarnation = record.incarnation.max(known).saturating_add(1);
+        let raised = record.incarnation;
+        write(&self.path, &self.secrets)?;
+        Ok(raised)
+    }
+
     /// Records that `node` left the cluster: the next image of that name is a new incarnation,
     /// even from unchanged inputs.
     ///

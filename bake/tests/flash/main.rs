@@ -1,0 +1,7 @@
+//! Flashing: which devices are written, what failing ones are found to be, and that a card holds
+//! what was baked.
+#![cfg(target_os = "linux")]
+
+mod card;
+mod faults;
+mod world;
