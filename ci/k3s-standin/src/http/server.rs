@@ -7,19 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, ServerConnection,
-    SignatureScheme, StreamOwned,
-};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::client::reason;
 use crate::Fatal;
-use crate::pki::{Subject, Tls, subject};
+use crate::pki::{Anybody, Subject, Tls, subject};
 
 const HEAD_LIMIT: usize = 16 * 1024;
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -105,10 +101,11 @@ impl Listener {
                 .map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::from_pem_file(tls.file("serving-kube-apiserver.key"))
             .map_err(|e| e.to_string())?;
+        let anybody = Anybody::new(Arc::clone(&provider), clients.root_hint_subjects());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?
-            .with_client_cert_verifier(Arc::new(Requested(Arc::clone(&clients))))
+            .with_client_cert_verifier(Arc::new(anybody))
             .with_single_cert(certificates("serving-kube-apiserver.crt")?, key)
             .map_err(|e| e.to_string())?;
         Ok(Self { socket, tls: Arc::new(config), clients })
@@ -221,55 +218,5 @@ fn plain(error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => "address already in use".into(),
         io::ErrorKind::AddrNotAvailable => "cannot assign requested address".into(),
         _ => error.to_string(),
-    }
-}
-
-/// Asks for a certificate and lets the handshake pass with any, as Kubernetes does: whom it names
-/// is found out per request, and a stranger's is as good as none.
-#[derive(Debug)]
-struct Requested(Arc<dyn ClientCertVerifier>);
-
-impl ClientCertVerifier for Requested {
-    fn offer_client_auth(&self) -> bool {
-        true
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
     }
 }

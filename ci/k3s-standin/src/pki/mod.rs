@@ -2,6 +2,7 @@
 //!
 //! A pair that is there already is used and left alone (K3s docs, custom CA certificates).
 
+mod anybody;
 mod keys;
 mod read;
 
@@ -17,6 +18,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::Fatal;
+pub use anybody::Anybody;
 use keys::{key_pair, sec1_pem};
 pub use read::{Subject, ca_hash, not_before, subject};
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::Fatal;
+use crate::pki::Anybody;
 
 /// `files`: authority, certificate, key. Unless it `verifies`, any server will do, as with
 /// libpq's `require`.
@@ -27,9 +26,9 @@ pub fn tls(verifies: bool, files: [Option<&str>; 3]) -> Result<ClientConfig, Fat
             config.with_root_certificates(roots)
         }
         (true, None) => return Err("the stand-in verifies only with datastore-cafile".into()),
-        (false, _) => {
-            config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-        }
+        (false, _) => config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody::new(provider, &[]))),
     };
     match (crt, key) {
         (Some(crt), Some(key)) => {
@@ -44,45 +43,4 @@ fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, Fatal> {
     CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
         .map_err(|e| format!("{file}: {e}"))
-}
-
-/// Encrypts without asking for whom.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
