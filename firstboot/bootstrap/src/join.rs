@@ -25,12 +25,16 @@ pub enum JoinStep {
 }
 
 /// One attempt to take the slot at a majority of the witnesses, in declared order: two joiners that
-/// reach the same witnesses meet at the first of them. Volatile; what a lost attempt holds runs out.
+/// reach the same witnesses meet at the first of them. One that names another holder is passed over
+/// as long as a majority is left: its holder may have gone without being able to tell it. Volatile;
+/// what a lost attempt holds runs out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Joiner {
     me: Card,
     asked: usize,
     held: Vec<Name>,
+    /// Who holds the slot of a witness that was passed over.
+    holder: Option<Name>,
     /// Whether a witness on a new card could not say whether anybody is joining.
     unsure: bool,
 }
@@ -39,7 +43,8 @@ impl Joiner {
     /// Begins an attempt.
     #[must_use]
     pub fn begin(config: &Config, me: &Card) -> (Self, JoinStep) {
-        let joiner = Self { me: me.clone(), asked: 0, held: Vec::new(), unsure: false };
+        let joiner =
+            Self { me: me.clone(), asked: 0, held: Vec::new(), holder: None, unsure: false };
         let step = joiner.next(config);
         (joiner, step)
     }
@@ -55,9 +60,7 @@ impl Joiner {
                     return (self, JoinStep::Superseded { by: *by });
                 }
                 Verdict::Refused { why: Refusal::SlotHeld { holder: Some(holder) } } => {
-                    let why = Lack::SlotHeld { holder: Some(holder.name.clone()) };
-                    let step = self.give_up(config, why);
-                    return (self, step);
+                    self.holder.get_or_insert_with(|| holder.name.clone());
                 }
                 Verdict::Refused { why: Refusal::SlotHeld { holder: None } } => self.unsure = true,
                 Verdict::Granted => self.held.push(name),
@@ -85,7 +88,13 @@ impl Joiner {
         if self.held.len() >= config.majority() {
             return JoinStep::Go;
         }
-        match config.servers.get(self.asked) {
+        let left = config.servers.get(self.asked..).unwrap_or_default();
+        let holder =
+            self.holder.clone().filter(|_| self.held.len() + left.len() < config.majority());
+        if holder.is_some() {
+            return self.give_up(config, Lack::SlotHeld { holder });
+        }
+        match left.first() {
             Some(to) => JoinStep::Ask(self.envelope(to, SlotAction::Acquire)),
             None if self.unsure => self.give_up(config, Lack::SlotHeld { holder: None }),
             None => {

@@ -49,7 +49,8 @@ fn a_majority_in_declared_order_lets_one_join() {
     let (_, step, asked) = ask(&mut witnesses, &card("node2", 1), &[]);
     let JoinStep::Wait { why, release, .. } = step else { panic!("{step:?}") };
     assert_eq!(why, Lack::SlotHeld { holder: Some("node3".into()) });
-    assert_eq!((asked.len(), release), (1, vec![]));
+    // As soon as no majority is left.
+    assert_eq!((asked.len(), release), (2, vec![]));
 
     for envelope in first.renewals() {
         let witness = witnesses.iter_mut().find(|w| w.card().name == envelope.to);
@@ -62,6 +63,30 @@ fn a_majority_in_declared_order_lets_one_join() {
     }
     let (_, step, _) = ask(&mut witnesses, &card("node2", 1), &[]);
     assert_eq!(step, JoinStep::Go);
+}
+
+/// node3 gave its slot back while it was cut off from node1, which has not heard of it.
+#[test]
+fn a_witness_with_a_stale_holder_is_passed_over() {
+    let mut witnesses = witnesses();
+    let (first, ..) = ask(&mut witnesses, &card("node3", 1), &[]);
+    let release = &first.releases()[1];
+    assert_eq!(&*release.to, "node2");
+    answer(&mut witnesses[1], &release.request);
+    let (_, step, asked) = ask(&mut witnesses, &card("node2", 1), &[]);
+    assert_eq!((step, asked.len()), (JoinStep::Go, 3));
+    // Nobody else is let join meanwhile.
+    let (_, step, _) = ask(&mut witnesses, &card("node1", 1), &[]);
+    assert!(matches!(step, JoinStep::Wait { .. }), "{step:?}");
+
+    // Where no majority is left, what was granted is given back.
+    let mut witnesses = self::witnesses();
+    let (first, ..) = ask(&mut witnesses, &card("node3", 1), &[]);
+    answer(&mut witnesses[1], &first.releases()[1].request);
+    let (_, step, _) = ask(&mut witnesses, &card("node2", 1), &["node3"]);
+    let JoinStep::Wait { why, release, .. } = step else { panic!("{step:?}") };
+    assert_eq!(why, Lack::SlotHeld { holder: Some("node3".into()) });
+    assert_eq!(release.iter().map(|e| &*e.to).collect::<Vec<_>>(), ["node2"]);
 }
 
 #[test]
