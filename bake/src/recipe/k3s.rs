@@ -1,6 +1,6 @@
 //! K3s: binary, unit, configuration, and what it loads by itself.
 
-use nodeconf::paths;
+use nodeconf::{Role, Topology, paths};
 
 use super::Materials;
 use super::edit::{Access, Source, Topic};
@@ -25,7 +25,7 @@ pub(super) fn edits(
     for command in COMMANDS {
         steps.link(format!("/usr/local/bin/{command}"), "k3s");
     }
-    steps.write(format!("{}/{}", paths::UNIT_DIR, k3s.unit), 0o644, unit(k3s));
+    steps.write(format!("{}/{}", paths::UNIT_DIR, k3s.unit), 0o644, unit(plan, k3s));
     // A first boot enables whatever no preset forbids; firstboot decides when K3s starts.
     let presets =
         format!("disable {}\ndisable {}\n", paths::K3S_SERVER_UNIT, paths::K3S_AGENT_UNIT);
@@ -94,17 +94,23 @@ fn kernel_settings(steps: &mut Steps) {
 }
 
 /// The unit of K3s's install.sh, waiting for the clock as well: certificates of a board without
-/// a clock are not valid yet.
-fn unit(k3s: &K3sPlan) -> String {
+/// a clock are not valid yet. Where servers agree on who founds, it does not start before they did:
+/// without a word of how to come to its cluster, K3s founds one of its own, on SQLite.
+fn unit(plan: &NodePlan, k3s: &K3sPlan) -> String {
     let (name, command) = (k3s.unit, k3s.command);
     let kind = if command == "server" { "notify" } else { "exec" };
+    let agrees = plan.node.role == Role::Server && plan.cluster.topology == Topology::EmbeddedEtcd;
+    let condition = match agrees {
+        true => format!("ConditionPathExists={}\n", paths::K3S_DECISION),
+        false => String::new(),
+    };
     format!(
         "[Unit]\n\
          Description=Lightweight Kubernetes ({command})\n\
          Documentation=https://k3s.io\n\
          Wants=network-online.target time-sync.target\n\
          After=network-online.target time-sync.target\n\
-         \n\
+         {condition}\n\
          [Service]\n\
          Type={kind}\n\
          EnvironmentFile=-/etc/default/%N\n\
