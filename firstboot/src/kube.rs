@@ -1,20 +1,17 @@
 //! The few questions `firstboot` has for a Kubernetes API server.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+pub use nodeconf::kube::Node;
+use nodeconf::kube::{NODES, NodeList};
 use nodeconf::paths;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::facts::k3s::config_value;
 use crate::sys::{HttpsError, HttpsReply, HttpsRequest, Identity, Method, Sys, read_text_if_there};
-
-/// Label of the nodes that run embedded etcd (K3s sets it, and removes the etcd member of a node
-/// that has it and is deleted).
-pub const ETCD_LABEL: &str = "node-role.kubernetes.io/etcd";
 
 /// Why there is no answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,29 +41,6 @@ pub enum ApiError {
 
 fn said(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(" ({message})") }
-}
-
-/// A node as the API knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// What tells it from an earlier node of the same name.
-    pub uid: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Whether it is being deleted and waits for somebody's clean-up.
-    pub deleting: bool,
-    /// Whether it is Ready; the reason where it is not.
-    pub ready: Result<(), String>,
-}
-
-impl Node {
-    /// Whether it runs embedded etcd.
-    #[must_use]
-    pub fn has_etcd(&self) -> bool {
-        self.labels.contains_key(ETCD_LABEL)
-    }
 }
 
 /// One API server, and who we are to it.
@@ -151,11 +125,11 @@ impl Api {
     /// # Errors
     /// [`ApiError`].
     pub fn node(&self, sys: &dyn Sys, name: &str) -> Result<Option<Node>, ApiError> {
-        let path = node_path(name);
+        let path = Node::path(name);
         let reply = sys.https(&self.request(Method::Get, &path))?;
         match reply.status {
             404 => Ok(None),
-            _ => parse::<NodeObject>(&path, &reply).map(|object| Some(object.into())),
+            _ => parse(&path, &reply).map(Some),
         }
     }
 
@@ -164,14 +138,8 @@ impl Api {
     /// # Errors
     /// [`ApiError`].
     pub fn nodes(&self, sys: &dyn Sys) -> Result<Vec<Node>, ApiError> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<NodeObject>,
-        }
-        let path = "/api/v1/nodes";
-        let reply = sys.https(&self.request(Method::Get, path))?;
-        let list: List = parse(path, &reply)?;
-        Ok(list.items.into_iter().map(Node::from).collect())
+        let reply = sys.https(&self.request(Method::Get, NODES))?;
+        Ok(parse::<NodeList>(NODES, &reply)?.items)
     }
 
     /// Asks for a node to be deleted: this one, and no newer one of the same name (`uid` is made a
@@ -180,19 +148,82 @@ impl Api {
     /// # Errors
     /// [`ApiError`].
     pub fn delete_node(&self, sys: &dyn Sys, node: &Node) -> Result<(), ApiError> {
-        let path = node_path(&node.name);
-        let body = serde_json::json!({
-            "kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": node.uid},
-        });
-        let request = HttpsRequest {
-            body: body.to_string().into_bytes(),
-            ..self.request(Method::Delete, &path)
-        };
+        let path = Node::path(&node.name);
+        let request = self.sending(Method::Delete, &path, &node.delete_options());
         let reply = sys.https(&request)?;
         match reply.status {
             200 | 202 | 404 | 409 => Ok(()),
             _ => Err(refused(&path, &reply)),
         }
+    }
+
+    /// Leaves a node, and no newer one of its name, with these finalizers. One that is gone or was
+    /// made anew is no error.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn leave_finalizers(
+        &self,
+        sys: &dyn Sys,
+        node: &Node,
+        finalizers: &[&str],
+    ) -> Result<(), ApiError> {
+        let path = Node::path(&node.name);
+        let patch = node.patch_finalizers(finalizers);
+        let reply = sys.https(&self.sending(Method::Patch, &path, &patch))?;
+        match reply.status {
+            200 | 404 | 409 => Ok(()),
+            _ => Err(refused(&path, &reply)),
+        }
+    }
+
+    /// Whether etcd counts a member of that node's name or address; `None` where K3s does not say
+    /// (later versions tell it to members of etcd only).
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub fn counts_member(
+        &self,
+        sys: &dyn Sys,
+        name: &str,
+        address: Option<Ipv4Addr>,
+    ) -> Result<Option<bool>, ApiError> {
+        let path = "/db/info";
+        let reply = sys.https(&self.request(Method::Get, path))?;
+        match reply.status {
+            401 | 403 | 404 => Ok(None),
+            _ => Ok(Some(parse::<Members>(path, &reply)?.holds(name, address))),
+        }
+    }
+
+    fn sending(&self, method: Method, path: &str, body: &serde_json::Value) -> HttpsRequest {
+        HttpsRequest { body: body.to_string().into_bytes(), ..self.request(method, path) }
+    }
+}
+
+/// The members of etcd, as K3s tells them (`pkg/etcd`, `/db/info`).
+#[derive(Deserialize)]
+struct Members {
+    members: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    /// The node's, a dash and eight digits; empty for one that never started.
+    #[serde(default)]
+    name: String,
+    #[serde(rename = "peerURLs", default)]
+    peer_urls: Vec<String>,
+}
+
+impl Members {
+    fn holds(&self, node: &str, address: Option<Ipv4Addr>) -> bool {
+        let url = address.map(|address| format!("https://{address}:"));
+        self.members.iter().any(|member| {
+            let here = |peer: &String| url.as_ref().is_some_and(|url| peer.starts_with(url));
+            member.name.rsplit_once('-').is_some_and(|(of, _)| of == node)
+                || member.peer_urls.iter().any(here)
+        })
     }
 }
 
@@ -200,10 +231,6 @@ impl Api {
 #[must_use]
 pub fn is_pong(reply: &HttpsReply) -> bool {
     reply.status == 200 && reply.body.trim_ascii() == b"pong"
-}
-
-fn node_path(name: &str) -> String {
-    format!("/api/v1/nodes/{name}")
 }
 
 fn parse<T: DeserializeOwned>(path: &str, reply: &HttpsReply) -> Result<T, ApiError> {
@@ -214,67 +241,12 @@ fn parse<T: DeserializeOwned>(path: &str, reply: &HttpsReply) -> Result<T, ApiEr
         .map_err(|e| ApiError::Garbled { about: path.to_owned(), why: e.to_string() })
 }
 
-/// The API explains itself in a Status object.
+/// The API explains itself where it can.
 fn refused(path: &str, reply: &HttpsReply) -> ApiError {
-    #[derive(Deserialize)]
-    struct Status {
-        message: String,
-    }
-    let message = serde_json::from_slice::<Status>(&reply.body).map(|s| s.message);
     ApiError::Status {
         about: path.to_owned(),
         status: reply.status,
-        message: message.unwrap_or_default().chars().take(200).collect(),
-    }
-}
-
-#[derive(Deserialize)]
-struct NodeObject {
-    metadata: Metadata,
-    #[serde(default)]
-    status: NodeState,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    #[serde(default)]
-    uid: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    deletion_timestamp: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct NodeState {
-    #[serde(default)]
-    conditions: Vec<NodeCondition>,
-}
-
-#[derive(Deserialize)]
-struct NodeCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    #[serde(default)]
-    message: String,
-}
-
-impl From<NodeObject> for Node {
-    fn from(object: NodeObject) -> Self {
-        let ready = match object.status.conditions.into_iter().find(|c| c.kind == "Ready") {
-            Some(ready) if ready.status == "True" => Ok(()),
-            Some(ready) => Err(format!("Ready is {}: {}", ready.status, ready.message)),
-            None => Err("it has no Ready condition yet".into()),
-        };
-        Self {
-            name: object.metadata.name,
-            uid: object.metadata.uid,
-            labels: object.metadata.labels,
-            deleting: object.metadata.deletion_timestamp.is_some(),
-            ready,
-        }
+        message: nodeconf::kube::refusal(&reply.body).unwrap_or_default(),
     }
 }
 
@@ -287,27 +259,23 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_read() {
-        let json = r#"{"kind":"Node","metadata":{"name":"node2","uid":"u-1","labels":
-            {"node-role.kubernetes.io/etcd":"true"},"deletionTimestamp":"2026-01-01T00:00:00Z"},
-            "status":{"conditions":[{"type":"MemoryPressure","status":"False"},
-            {"type":"Ready","status":"Unknown","message":"no kubelet"}]}}"#;
-        let node: Node = parse::<NodeObject>("/x", &reply(200, json)).unwrap().into();
-        assert!(node.has_etcd() && node.deleting);
-        assert_eq!((node.name.as_str(), node.uid.as_str()), ("node2", "u-1"));
-        assert_eq!(node.ready, Err("Ready is Unknown: no kubelet".into()));
-        let bare = r#"{"metadata":{"name":"n"}}"#;
-        let node: Node = parse::<NodeObject>("/x", &reply(200, bare)).unwrap().into();
-        assert!(!node.has_etcd() && !node.deleting && node.ready.is_err());
+    fn what_the_api_says_is_told() {
+        let status = r#"{"kind":"Status","message":"nodes \"n\" is forbidden","code":403}"#;
+        let error = parse::<Node>("/x", &reply(403, status)).err().unwrap();
+        let text = error.to_string();
+        assert_eq!(text, "the API answers 403 to a question about /x (nodes \"n\" is forbidden)");
+        assert!(parse::<Node>("/x", &reply(200, "starting")).is_err());
+        assert!(!is_pong(&reply(503, "starting")) && is_pong(&reply(200, "pong\n")));
     }
 
     #[test]
-    fn what_the_api_says_is_told() {
-        let status = r#"{"kind":"Status","message":"nodes \"n\" is forbidden","code":403}"#;
-        let error = parse::<NodeObject>("/x", &reply(403, status)).err().unwrap();
-        let text = error.to_string();
-        assert_eq!(text, "the API answers 403 to a question about /x (nodes \"n\" is forbidden)");
-        assert!(parse::<NodeObject>("/x", &reply(200, "starting")).is_err());
-        assert!(!is_pong(&reply(503, "starting")) && is_pong(&reply(200, "pong\n")));
+    fn members_are_known_by_name_or_address() {
+        let json = r#"{"members":[{"ID":7,"name":"node-1-0a1b2c3d","peerURLs":
+            ["https://192.168.24.11:2380"]},{"ID":8,"peerURLs":["https://192.168.24.12:2380"]}]}"#;
+        let members = parse::<Members>("/db/info", &reply(200, json)).unwrap();
+        let other = Ipv4Addr::new(192, 168, 24, 1);
+        assert!(members.holds("node-1", Some(other)));
+        assert!(!members.holds("node", Some(other)) && !members.holds("node-1-0a1b2c3d", None));
+        assert!(members.holds("node2", Some(Ipv4Addr::new(192, 168, 24, 12))));
     }
 }

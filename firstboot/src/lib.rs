@@ -12,12 +12,14 @@
 //! | [`report`] | journal, `status.json`, log on the boot partition |
 //! | [`ledger`] | which steps are done, across power cuts |
 //! | [`facts`] | readers of what the kernel and the system say |
+//! | [`etcd`] | what embedded etcd has on this card |
 //! | [`kube`] | questions to a Kubernetes API server |
 //! | [`witness`] | promises about who founds, served to the other servers, and asking theirs |
 //! | [`finding`], [`exit`] | the words all of them use |
 //! | [`sys`] | the only way out: files, commands, clock, network; tests bring their own |
 
 pub mod cli;
+pub mod etcd;
 pub mod exit;
 pub mod facts;
 pub mod finding;

@@ -38,10 +38,14 @@ fn clusters_form_in_every_order() {
 }
 
 /// Cuts the power of `board` at every call of its run in the town that `before` made, and has the
-/// rest follow.
-fn cut_everywhere(before: &Town, board: usize, most: usize) -> u64 {
-    let mut points = 0;
-    for loss in LOSSES {
+/// rest follow. How many cuts there were, and how many left a log of etcd without an entry.
+fn cut_everywhere(before: &Town, board: usize, most: usize) -> (u64, u64) {
+    cut_with(before, board, most, &LOSSES)
+}
+
+fn cut_with(before: &Town, board: usize, most: usize, losses: &[Loss]) -> (u64, u64) {
+    let (mut points, mut unborn) = (0, 0);
+    for &loss in losses {
         for call in 1.. {
             let town = before.clone();
             if town.cut(board, call).is_some() {
@@ -50,6 +54,7 @@ fn cut_everywhere(before: &Town, board: usize, most: usize) -> u64 {
             points += 1;
             let context = format!("board {board} cut at call {call}, {loss:?} lost");
             town.reboot(board, loss);
+            unborn += u64::from(town.is_unborn(board));
             town.assert_sound(&context);
             // What the others then do hardly depends on where exactly the cut was.
             let last = if call % 8 == 0 { most } else { board + 1 };
@@ -66,7 +71,7 @@ fn cut_everywhere(before: &Town, board: usize, most: usize) -> u64 {
             assert_eq!(town.shared.borrow().crowded, 0, "{context}");
         }
     }
-    points
+    (points, unborn)
 }
 
 fn after(plan: Plan, done: usize) -> Town {
@@ -79,28 +84,28 @@ fn after(plan: Plan, done: usize) -> Town {
 
 #[test]
 fn a_founder_survives_a_cut_at_every_call() {
-    let points = cut_everywhere(&after(Plan::etcd(3, 0), 0), 0, 3);
-    println!("founder: {points} cuts");
-    assert!(points > 600, "{points}");
+    let (points, unborn) = cut_everywhere(&after(Plan::etcd(3, 0), 0), 0, 3);
+    println!("founder: {points} cuts, {unborn} before etcd's first entry");
+    assert!(points > 600 && unborn > 0, "{points} {unborn}");
 }
 
 #[test]
 fn a_joiner_survives_a_cut_at_every_call() {
-    let points = cut_everywhere(&after(Plan::etcd(3, 0), 1), 1, 3);
-    println!("joiner: {points} cuts");
-    assert!(points > 600, "{points}");
+    let (points, unborn) = cut_everywhere(&after(Plan::etcd(3, 0), 1), 1, 3);
+    println!("joiner: {points} cuts, {unborn} before etcd's first entry");
+    assert!(points > 600 && unborn > 0, "{points} {unborn}");
 }
 
 #[test]
 fn an_agent_survives_a_cut_at_every_call() {
-    let points = cut_everywhere(&after(Plan::etcd(1, 1), 1), 1, 2);
+    let (points, _) = cut_everywhere(&after(Plan::etcd(1, 1), 1), 1, 2);
     println!("agent: {points} cuts");
     assert!(points > 300, "{points}");
 }
 
 #[test]
 fn a_server_of_a_datastore_survives_a_cut_at_every_call() {
-    let points = cut_everywhere(&after(Plan::shared(2, 0), 0), 0, 2);
+    let (points, _) = cut_everywhere(&after(Plan::shared(2, 0), 0), 0, 2);
     println!("server of a datastore: {points} cuts");
     assert!(points > 300, "{points}");
 }
@@ -111,9 +116,20 @@ fn a_replaced_server_survives_a_cut_at_every_call() {
     let town = after(Plan::etcd(3, 0), 3);
     town.pass(Duration::from_secs(30));
     town.rebake(1, 2);
-    let points = cut_everywhere(&town, 1, 3);
+    let (points, _) = cut_everywhere(&town, 1, 3);
     println!("replaced server: {points} cuts");
     assert!(points > 600, "{points}");
+}
+
+/// So does the one that founded, among members that go on without it.
+#[test]
+fn a_replaced_founder_survives_a_cut_at_every_call() {
+    let town = after(Plan::etcd(3, 0), 3);
+    town.pass(Duration::from_secs(30));
+    town.rebake(0, 2);
+    let (points, _) = cut_with(&town, 0, 3, &[Loss::Everything]);
+    println!("replaced founder: {points} cuts");
+    assert!(points > 200, "{points}");
 }
 
 /// The start of a row of random numbers.

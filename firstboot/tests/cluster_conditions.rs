@@ -82,6 +82,71 @@ fn a_wrong_token_is_quoted_and_keeps_nobody_else_from_joining() {
     heals(&town, [1]);
 }
 
+/// systemd starts K3s again on what is left, where a founder's etcd waits for ever.
+#[test]
+fn an_etcd_killed_before_its_first_entry_starts_anew() {
+    for board in 0..2 {
+        let town = Town::new(Plan::etcd(3, 0));
+        if board > 0 {
+            assert_eq!(town.run_as_unit(0, 6), Exit::Converged);
+        }
+        town.shared.borrow_mut().killed_unborn.insert(board);
+        assert_eq!(town.run_as_unit(board, 6), Exit::Converged, "{:?}", status(&town, board));
+        assert!(town.shared.borrow().killed_unborn.is_empty(), "it was killed");
+        assert_eq!(town.boards[board].said("it starts anew"), board == 0);
+        heals(&town, 0..3);
+    }
+}
+
+#[test]
+fn a_card_of_other_secrets_is_told_from_a_silent_one_and_keeps_nobody_out() {
+    let town = Town::new(Plan::etcd(3, 1));
+    town.shared.borrow_mut().other_secrets.insert(1);
+    assert_eq!(town.run_as_unit(0, 6), Exit::Converged, "{:?}", status(&town, 0));
+    assert_eq!(town.run(1), Exit::TryAgain);
+    stopped_at(&town, 1, "bootstrap", "node1 and node3 do not answer yet");
+    let remedy = status(&town, 1).trouble.unwrap().remedy;
+    assert!(remedy.contains("its witness is not of this cluster"), "{remedy}");
+    assert_eq!(town.data(1), None);
+    town.shared.borrow_mut().other_secrets = [3].into();
+    assert_eq!(town.run(3), Exit::TryAgain);
+    stopped_at(&town, 3, "bootstrap", "is not of this cluster");
+    town.shared.borrow_mut().other_secrets.clear();
+    heals(&town, 0..4);
+}
+
+#[test]
+fn a_clock_after_the_certificates_is_told() {
+    let town = Town::new(Plan::etcd(3, 0));
+    let right = town.boards[1].world.borrow().clock;
+    town.boards[1].world.borrow_mut().clock += Duration::from_secs(20 * 365 * 86400);
+    assert_eq!(town.run_as_unit(0, 6), Exit::Converged, "{:?}", status(&town, 0));
+    assert_eq!(town.run(1), Exit::TryAgain);
+    stopped_at(&town, 1, "bootstrap", "own witness does not answer");
+    let remedy = status(&town, 1).trouble.unwrap().remedy;
+    assert!(remedy.contains("not valid by this clock"), "{remedy}");
+    town.boards[1].world.borrow_mut().clock = right;
+    heals(&town, 0..3);
+}
+
+#[test]
+fn a_card_that_fills_up_under_k3s_is_told_and_joins_later() {
+    for board in 0..2 {
+        let town = Town::new(Plan::etcd(3, 0));
+        if board > 0 {
+            assert_eq!(town.run_as_unit(0, 6), Exit::Converged);
+        }
+        town.shared.borrow_mut().fills.insert(board);
+        assert_eq!(town.run(board), Exit::TryAgain);
+        let said = ["no space left on device", "free some space"][board];
+        assert!(town.boards[board].said(said), "{board}");
+        assert_eq!(town.data(board), None);
+        town.boards[board].world.borrow_mut().disk.full = false;
+        assert_eq!(town.run_as_unit(board, 6), Exit::Converged, "{:?}", status(&town, board));
+        heals(&town, 0..3);
+    }
+}
+
 #[test]
 fn a_database_that_is_down_is_waited_for() {
     let town = Town::new(Plan::shared(2, 0));
@@ -135,6 +200,54 @@ fn a_replaced_card_stays_out() {
     assert_eq!(town.run(1), Exit::ConfigWrong);
     stopped_at(&town, 1, "bootstrap", "node2 runs from its incarnation 2");
     assert_eq!(town.boards[1].world.borrow().k3s_at, None, "K3s is stopped");
+}
+
+/// A town in which the card of board 1 was baked anew, and what holds its old Node.
+fn replaced(finalizers: &[&str], db_info: bool) -> Town {
+    let town = standing(Plan::etcd(3, 0));
+    let held = finalizers.iter().map(|f| (*f).to_owned()).collect();
+    town.shared.borrow_mut().finalizers = held;
+    town.shared.borrow_mut().db_info = db_info;
+    town.rebake(1, 2);
+    town
+}
+
+const ETCDS: &str = "wrangler.cattle.io/managed-etcd-controller";
+const NODES: &str = "wrangler.cattle.io/node";
+
+#[test]
+fn a_node_that_k3s_forgot_to_let_go_keeps_nobody_out() {
+    // K3s 1.21.2 lets neither go, and tells who is a member; later ones let etcd's go.
+    for (finalizers, db_info) in [(&[ETCDS, NODES][..], true), (&[NODES], false)] {
+        let town = replaced(finalizers, db_info);
+        heals(&town, 0..3);
+        assert!(town.boards[1].said("K3s's finalizers are taken off it"), "{finalizers:?}");
+    }
+}
+
+#[test]
+fn a_node_whose_member_k3s_did_not_remove_is_waited_for() {
+    for db_info in [true, false] {
+        let town = replaced(&[ETCDS, NODES], db_info);
+        town.shared.borrow_mut().members_held = true;
+        assert_eq!(town.run(1), Exit::TryAgain);
+        stopped_at(&town, 1, "bootstrap", "its Node waits for wrangler.cattle.io/managed-etcd");
+        assert_eq!(town.boards[1].world.borrow().k3s_at, None);
+        town.assert_sound("held");
+        town.let_go(1);
+        heals(&town, 0..3);
+    }
+}
+
+/// The new card joins; when the old Node goes at last, K3s is started again to register.
+#[test]
+fn a_node_that_something_else_holds_is_waited_for_as_a_member() {
+    let town = replaced(&["example.org/x"], false);
+    assert_eq!(town.run(1), Exit::TryAgain);
+    stopped_at(&town, 1, "confirm", "is being deleted and waits for example.org/x");
+    town.assert_members_vote("joined");
+    town.let_go(1);
+    heals(&town, 0..3);
 }
 
 #[test]

@@ -249,6 +249,9 @@ fn the_api_is_asked_and_told() {
     let earlier = firstboot::kube::Node { uid: "earlier".into(), ..node.clone() };
     assert_eq!(api.delete_node(&sys, &earlier), Ok(()));
     assert_eq!(api.node(&sys, &node.name).unwrap().unwrap().uid, node.uid);
+    assert_eq!(api.leave_finalizers(&sys, &earlier, &["example.org/x"]), Ok(()));
+    assert_eq!(api.node(&sys, &node.name).unwrap().unwrap().finalizers, node.finalizers);
+    assert_eq!(api.counts_member(&sys, &node.name, None), Ok(None), "it has no etcd");
     assert_eq!(api.delete_node(&sys, &node), Ok(()));
     let after = api.node(&sys, &node.name).unwrap();
     assert!(after.is_none_or(|after| after.uid != node.uid || after.deleting));

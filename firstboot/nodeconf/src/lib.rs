@@ -6,6 +6,7 @@
 //! - [`NodeConfig`] (`/etc/bake/node.json`, 0644) says what the node is; it holds no secrets.
 //! - [`NodeSecrets`] (`/etc/bake/secrets.json`, 0600) holds what only this node may know.
 //! - [`paths`] names every file, unit and port the two sides share.
+//! - [`kube`] is what both read of a Kubernetes API.
 //! - [`status`] is what a node says about itself.
 //!
 //! Reading is strict: unknown keys, a version this build does not know, and values that
@@ -13,6 +14,7 @@
 
 mod config;
 mod error;
+pub mod kube;
 pub mod names;
 mod package;
 pub mod paths;

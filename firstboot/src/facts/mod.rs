@@ -2,6 +2,7 @@
 
 pub mod arp;
 pub mod cgroup;
+pub mod etcd_log;
 pub mod hosts;
 pub mod k3s;
 pub mod mounts;

@@ -57,9 +57,14 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
     });
     match check(ctx)? {
         Finding::Unmet(condition) => {
-            if has_etcd(ctx.config) && !has_data(ctx)? {
-                // Who cannot join must not keep the others from it.
-                settle::step_aside(ctx);
+            if has_etcd(ctx.config) {
+                match has_data(ctx)? {
+                    // Who cannot join must not keep the others from it.
+                    false => settle::step_aside(ctx),
+                    // A kubelet whose Node went registers only when it starts.
+                    true if has_no_node(ctx)? => unit::stop(ctx)?,
+                    true => {}
+                }
             }
             Err(with_complaint(ctx.sys, unit, condition))
         }
@@ -170,6 +175,14 @@ fn not_ready(ctx: &Context, api: &Api) -> Option<Condition> {
     let name = &ctx.config.node.name;
     let waiting = |what: String| Some(Condition::new(what, "waiting for it"));
     match api.node(ctx.sys, name) {
+        // The kubelet keeps up the Node it finds, and makes no other when that goes.
+        Ok(Some(node)) if node.deleting => {
+            let what = format!(
+                "the Node of an earlier card of {name} is being deleted and waits for {}",
+                node.finalizers.join(", ")
+            );
+            Some(Condition::new(what, format!("see kubectl get node {name} -o yaml")))
+        }
         Ok(Some(node)) => match node.ready {
             Ok(()) => None,
             Err(why) => waiting(format!("node {name} is not Ready: {why}")),
@@ -177,6 +190,12 @@ fn not_ready(ctx: &Context, api: &Api) -> Option<Condition> {
         Ok(None) => waiting(format!("node {name} has not registered yet")),
         Err(error) => Some(refused(&error)),
     }
+}
+
+/// Whether this server's own API is ready and knows no Node of its name.
+fn has_no_node(ctx: &Context) -> Result<bool, Condition> {
+    let Ok(api) = serving(ctx)? else { return Ok(false) };
+    Ok(api.node(ctx.sys, &ctx.config.node.name) == Ok(None))
 }
 
 fn refused(error: &ApiError) -> Condition {

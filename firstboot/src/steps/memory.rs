@@ -22,6 +22,7 @@ pub struct Memory {
     decision: RefCell<Option<Decision>>,
     slot_renewed: Cell<Option<Duration>>,
     settled: Cell<bool>,
+    retires: Cell<Option<Duration>>,
 }
 
 impl Memory {
@@ -41,6 +42,14 @@ impl Memory {
 
     pub(super) fn renewed_slot(&self, at: Option<Duration>) {
         self.slot_renewed.set(at);
+    }
+
+    /// For how long an earlier card's Node has been waited for by `now`, the time since the kernel
+    /// started; `None` where there is none any more.
+    pub(super) fn retires_since(&self, now: Option<Duration>) -> Duration {
+        let since = now.map(|now| self.retires.get().unwrap_or(now));
+        self.retires.set(since);
+        now.zip(since).map(|(now, since)| now.saturating_sub(since)).unwrap_or_default()
     }
 
     /// Whether the witnesses were seen to know all that this node has to tell them.

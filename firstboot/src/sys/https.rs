@@ -25,6 +25,8 @@ pub enum Method {
     Get,
     /// Send it a JSON text.
     Post,
+    /// Change of it what the JSON text names (RFC 7396).
+    Patch,
     /// Remove it.
     Delete,
 }
@@ -186,7 +188,12 @@ fn message(request: &HttpsRequest) -> Result<hyper::Request<Full<Bytes>>, HttpsE
     let method = match request.method {
         Method::Get => hyper::Method::GET,
         Method::Post => hyper::Method::POST,
+        Method::Patch => hyper::Method::PATCH,
         Method::Delete => hyper::Method::DELETE,
+    };
+    let kind = match request.method {
+        Method::Patch => "application/merge-patch+json",
+        _ => "application/json",
     };
     let mut builder = hyper::Request::builder()
         .method(method)
@@ -195,7 +202,7 @@ fn message(request: &HttpsRequest) -> Result<hyper::Request<Full<Bytes>>, HttpsE
         .header(hyper::header::USER_AGENT, concat!("firstboot/", env!("CARGO_PKG_VERSION")))
         .header(hyper::header::CONNECTION, "close");
     if !request.body.is_empty() {
-        builder = builder.header(hyper::header::CONTENT_TYPE, "application/json");
+        builder = builder.header(hyper::header::CONTENT_TYPE, kind);
     }
     builder
         .body(Full::new(Bytes::from(request.body.clone())))

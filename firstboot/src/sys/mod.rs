@@ -58,6 +58,10 @@ pub enum Priority {
 pub trait Sys: std::fmt::Debug {
     /// Reads a file whole; refuses one above 1 MiB.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The first bytes of a file, at most `limit`.
+    fn read_head(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>>;
+    /// Names in a directory, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Target of a symbolic link.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// Metadata; follows symbolic links.
@@ -76,6 +80,8 @@ pub trait Sys: std::fmt::Debug {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory and all in it; may be cut short in the middle.
+    fn remove_tree(&self, path: &Path) -> io::Result<()>;
     /// Makes a directory and its missing parents.
     fn make_dirs(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// Takes the lock file for the life of the process; false where another process has it.

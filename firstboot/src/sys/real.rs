@@ -60,6 +60,18 @@ impl Sys for Real {
         Ok(bytes)
     }
 
+    fn read_head(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.at(path))?.take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name());
+        let names = fs::read_dir(self.at(path))?.map(name).collect::<io::Result<Vec<_>>>()?;
+        Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+    }
+
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         fs::read_link(self.at(path))
     }
@@ -114,6 +126,10 @@ impl Sys for Real {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(self.at(path))
+    }
+
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(self.at(path))
     }
 
     fn make_dirs(&self, path: &Path, mode: u32) -> io::Result<()> {

@@ -23,10 +23,9 @@ use std::rc::Rc;
 use nodeconf::{NodeConfig, paths};
 
 use crate::exit::Exit;
-use crate::facts::k3s::config_value;
 use crate::finding::Condition;
 use crate::run::load_config;
-use crate::sys::{Priority, Real, Sys, read_text_if_there};
+use crate::sys::{Priority, Real, Sys};
 
 pub use client::{Silence, Witnesses};
 pub use voter::told;
@@ -65,23 +64,4 @@ fn end(sys: &dyn Sys, exit: Exit, condition: &Condition) -> Exit {
     let priority = if exit == Exit::TryAgain { Priority::Warning } else { Priority::Error };
     sys.say(priority, &format!("witness: {}; {}", condition.what, condition.remedy));
     exit
-}
-
-/// Whether embedded etcd has data on this card. K3s looks whether the directory of etcd's
-/// write-ahead log is there (`pkg/etcd`, `IsInitialized`); etcd puts it there complete, by a
-/// rename.
-///
-/// # Errors
-/// The card cannot be read; nobody knows then.
-pub fn has_etcd_data(sys: &dyn Sys) -> std::io::Result<bool> {
-    let yaml = read_text_if_there(sys, paths::K3S_CONFIG)?.unwrap_or_default();
-    let log = match config_value(&yaml, "data-dir") {
-        Some(data) => Path::new(data).join("server/db/etcd/member/wal"),
-        None => paths::K3S_ETCD_WAL.into(),
-    };
-    match sys.stat(&log) {
-        Ok(found) => Ok(found.is_dir),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
 }

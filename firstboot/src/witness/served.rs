@@ -7,8 +7,8 @@ use bootstrap::Card;
 use nodeconf::status::{Served, ServedCard, State, Status};
 use nodeconf::{NodeConfig, Role};
 
-use super::has_etcd_data;
 use super::voter::Voter;
+use crate::etcd;
 use crate::facts::routes::local_addresses;
 use crate::kube::{Api, is_pong};
 use crate::report::load_status;
@@ -45,7 +45,7 @@ pub(super) async fn served(
         ..Served::default()
     };
     if let Some(voter) = voter {
-        served.member = has_etcd_data(sys).ok();
+        served.member = etcd::has_data(sys).ok();
         match voter.view(sys) {
             Ok(view) => {
                 served.card = card(&view.card);

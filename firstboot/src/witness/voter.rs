@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::has_etcd_data;
+use crate::etcd;
 use crate::finding::Condition;
 use crate::sys::{Priority, Sys, write_durable};
 
@@ -201,7 +201,7 @@ fn nonce() -> Result<Nonce, Condition> {
 }
 
 fn observe(sys: &dyn Sys) -> Result<Observed, Condition> {
-    let has_data = has_etcd_data(sys)
+    let has_data = etcd::has_data(sys)
         .map_err(|e| Condition::io("looking whether etcd has data on this card", &e))?;
     Ok(Observed { now_ms: now_ms(sys), has_data })
 }

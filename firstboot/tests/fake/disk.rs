@@ -105,16 +105,63 @@ impl Disk {
         Ok(())
     }
 
+    /// Whether something lies below it.
+    pub fn is_dir(&self, path: &Path) -> bool {
+        self.names.keys().any(|name| name.starts_with(path) && name != path)
+    }
+
+    /// The names in a directory.
+    pub fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let below = self.names.keys().filter_map(|path| path.strip_prefix(dir).ok());
+        let mut names: Vec<String> = below
+            .filter_map(|rest| Some(rest.iter().next()?.to_str().unwrap().to_owned()))
+            .collect();
+        names.dedup();
+        if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
+    }
+
+    /// Names of the directory itself, and of directories in it that went away.
     pub fn sync_dir(&mut self, dir: &Path) {
-        self.synced.retain(|path, _| path.parent() != Some(dir));
+        let names = &self.names;
+        let stays = |path: &Path| {
+            let Some(name) = path.strip_prefix(dir).ok().and_then(|rest| rest.iter().next()) else {
+                return true;
+            };
+            let child = dir.join(name);
+            child != path && names.keys().any(|other| other.starts_with(&child))
+        };
+        self.synced.retain(|path, _| stays(path));
         let now = self.names.iter().filter(|(path, _)| path.parent() == Some(dir));
         self.synced.extend(now.map(|(path, entry)| (path.clone(), entry.clone())));
     }
 
+    /// A file or a directory, which must then not be there yet.
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        let entry = self.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        self.names.insert(to.into(), entry);
+        if let Some(entry) = self.names.remove(from) {
+            self.names.insert(to.into(), entry);
+            return Ok(());
+        }
+        if self.is_dir(to) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if !self.is_dir(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let (moved, kept) = std::mem::take(&mut self.names)
+            .into_iter()
+            .partition(|(path, _): &(PathBuf, Entry)| path.starts_with(from));
+        self.names = kept;
+        let moved: BTreeMap<PathBuf, Entry> = moved;
+        for (path, entry) in moved {
+            self.names.insert(to.join(path.strip_prefix(from).unwrap()), entry);
+        }
         Ok(())
+    }
+
+    /// The first file of a directory, as a removal that is cut short may do; false where none is.
+    pub fn remove_one(&mut self, dir: &Path) -> bool {
+        let first = self.names.keys().find(|path| path.starts_with(dir)).cloned();
+        first.is_some_and(|path| self.names.remove(&path).is_some())
     }
 
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -329,6 +329,18 @@ impl Sys for Fake {
         }
     }
 
+    fn read_head(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        self.tick();
+        let mut bytes = self.world.borrow().disk.read(path)?;
+        bytes.truncate(limit);
+        Ok(bytes)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.tick();
+        self.world.borrow().disk.list(path)
+    }
+
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.tick();
         self.world.borrow().disk.read_link(path)
@@ -344,8 +356,10 @@ impl Sys for Fake {
         if is_dir || world.made_up(path.to_str().unwrap()).is_some() {
             return Ok(Stat { len: 0, mode: 0o755, is_dir, device });
         }
+        if world.disk.is_dir(path) {
+            return Ok(Stat { len: 0, mode: 0o755, is_dir: true, device });
+        }
         let len = world.disk.read(path)?.len() as u64;
-        let is_dir = path == Path::new(paths::K3S_ETCD_WAL);
         Ok(Stat { len, mode: world.disk.mode(path)?, is_dir, device })
     }
 
@@ -394,6 +408,17 @@ impl Sys for Fake {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.tick_write();
         self.world.borrow_mut().disk.remove(path)
+    }
+
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        self.tick_write();
+        if !self.world.borrow().disk.is_dir(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        while self.world.borrow_mut().disk.remove_one(path) {
+            self.tick_write();
+        }
+        Ok(())
     }
 
     fn make_dirs(&self, _: &Path, _: u32) -> io::Result<()> {

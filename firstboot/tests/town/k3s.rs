@@ -1,18 +1,19 @@
 //! K3s as far as it matters here, from what a real one was seen to do.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use firstboot::sys::{HttpsError, HttpsReply, HttpsRequest, Method};
 use nodeconf::paths;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Town;
 use super::net::reply;
 
 /// From the start of K3s until it looks at its data.
 const LOOKS: Duration = Duration::from_secs(1);
+/// From the making of etcd's log to its first entry.
+const BORN: Duration = Duration::from_millis(400);
 /// Until what it then writes is safe.
 const SYNCS: Duration = Duration::from_millis(700);
 /// Until a learner may vote.
@@ -26,7 +27,14 @@ const RESTART: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 pub struct Etcd {
     members: BTreeMap<u32, Member>,
-    nodes: BTreeMap<String, u32>,
+    nodes: BTreeMap<String, Node>,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    uid: u32,
+    /// What holds it, once it is being deleted.
+    finalizers: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +54,11 @@ pub struct Process {
     /// Cluster, member, since when.
     within: Option<(u32, u32, Duration)>,
     unsynced: bool,
+    /// Since when it has run on a log without an entry.
+    unborn: Option<Duration>,
+    /// etcd waits for ever.
+    stuck: bool,
+    registered: bool,
 }
 
 impl Town {
@@ -100,8 +113,12 @@ impl Town {
             process.began = None;
         }
         let began = *process.began.get_or_insert(uptime);
+        if self.shared.borrow_mut().fills.remove(&board) {
+            self.boards[board].world.borrow_mut().disk.full = true;
+        }
         if uptime.saturating_sub(began) >= LOOKS
             && process.within.is_none()
+            && !process.stuck
             && let Err(complaint) = self.enter(board, &mut process, uptime)
         {
             process.complaint = complaint.into();
@@ -138,9 +155,20 @@ impl Town {
         }
         let decision = self.boards[board].file(paths::K3S_DECISION).unwrap_or_default();
         let founds = decision.contains("cluster-init: true");
+        if self.is_unborn(board) {
+            if process.restarts == 0 {
+                self.violation(format!("board {board} was started on an empty log"));
+            }
+            // A learner is told by its leader how to go on; alone, etcd never elects itself.
+            process.stuck = founds;
+        }
+        if process.stuck {
+            return Ok(());
+        }
         if let Some((cluster, member)) = self.log(board) {
             let known = self.shared.borrow().etcds[&cluster].members.contains_key(&member);
             // systemd's own restart of a founder that died may come before firstboot's word.
+            process.unborn = self.is_unborn(board).then_some(now);
             if founds && process.restarts == 0 {
                 self.violation(format!("board {board} was started to found and has data"));
             }
@@ -148,6 +176,7 @@ impl Town {
             return if known { Ok(()) } else { Err("this member was removed from the cluster") };
         }
         if founds {
+            self.has_room(board)?;
             self.found(board, process, now);
             return Ok(());
         }
@@ -158,7 +187,14 @@ impl Town {
         self.join(board, process, now)
     }
 
-    fn violation(&self, what: String) {
+    fn has_room(&self, board: usize) -> Result<(), &'static str> {
+        match self.boards[board].world.borrow().disk.full {
+            true => Err("etcd: write /var/lib/rancher/k3s/server/db/etcd: no space left on device"),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn violation(&self, what: String) {
         self.shared.borrow_mut().violations.push(what);
     }
 
@@ -172,8 +208,9 @@ impl Town {
         let etcd = shared.etcds.entry(cluster).or_default();
         let name = self.plan.name(board);
         etcd.members.insert(member, Member { name, board, voting: true });
-        self.write_log(board, cluster, member);
+        self.make_log(board, cluster, member);
         (process.within, process.unsynced) = (Some((cluster, member, now)), true);
+        process.unborn = Some(now);
     }
 
     fn join(&self, board: usize, process: &mut Process, now: Duration) -> Result<(), &'static str> {
@@ -198,8 +235,11 @@ impl Town {
         let member = own.map_or_else(|| shared.number(), |(id, _)| id);
         let etcd = shared.etcds.get_mut(&cluster).unwrap();
         etcd.members.insert(member, Member { name, board, voting: false });
-        self.write_log(board, cluster, member);
+        // The cluster counts it as a learner already.
+        self.has_room(board)?;
+        self.make_log(board, cluster, member);
         (process.within, process.unsynced) = (Some((cluster, member, now)), true);
+        process.unborn = Some(now);
         Ok(())
     }
 
@@ -210,29 +250,28 @@ impl Town {
         }
     }
 
-    /// As etcd does it: complete and synced beside its place, then renamed; the name is safe later.
-    fn write_log(&self, board: usize, cluster: u32, member: u32) {
-        let disk = &mut self.boards[board].world.borrow_mut().disk;
-        let text = format!("{cluster} {member}\n");
-        let new = Path::new("/var/lib/rancher/k3s/server/db/etcd/member/wal.tmp");
-        disk.create(new, text.as_bytes(), 0o700).unwrap();
-        disk.sync_file(new).unwrap();
-        disk.rename(new, Path::new(paths::K3S_ETCD_WAL)).unwrap();
-    }
-
-    /// The cluster and the member of the data on the board.
-    fn log(&self, board: usize) -> Option<(u32, u32)> {
-        let text = self.boards[board].file(paths::K3S_ETCD_WAL)?;
-        let (cluster, member) = text.trim().split_once(' ')?;
-        Some((cluster.parse().ok()?, member.parse().ok()?))
-    }
-
     /// What happens while K3s runs.
     fn grow(&self, board: usize, process: &mut Process, cluster: u32, member: u32, age: Duration) {
         if process.unsynced && age >= SYNCS {
-            let disk = &mut self.boards[board].world.borrow_mut().disk;
-            disk.sync_dir(Path::new(paths::K3S_ETCD_WAL).parent().unwrap());
+            self.sync_log(board);
             process.unsynced = false;
+        }
+        if process.unborn.is_some() {
+            if self.shared.borrow_mut().killed_unborn.remove(&board) {
+                let (restarts, now) = (process.restarts, self.boards[board].world.borrow().uptime);
+                let dead_until = Some(now + RESTART);
+                *process = Process { restarts, dead_until, ..Process::default() };
+                return;
+            }
+            if age < BORN {
+                return;
+            }
+            let other = (0..self.boards.len()).find_map(|other| self.data(other));
+            if other.is_some_and(|other| other != cluster) {
+                self.violation(format!("board {board} founds beside cluster {other:?}"));
+            }
+            self.write_first_entry(board);
+            process.unborn = None;
         }
         if self.shared.borrow().etcds[&cluster].members.get(&member).is_some_and(|m| !m.voting)
             && age >= PROMOTION
@@ -250,9 +289,13 @@ impl Town {
             let shared = &mut *self.shared.borrow_mut();
             let etcd = shared.etcds.get_mut(&cluster).unwrap();
             let learner = etcd.members.get(&member).is_some_and(|m| !m.voting);
-            if !learner && !etcd.nodes.contains_key(&self.plan.name(board)) {
+            // The kubelet registers once, and takes a Node that it finds for its own.
+            process.registered |= etcd.nodes.contains_key(&self.plan.name(board));
+            if !learner && !process.registered && !etcd.nodes.contains_key(&self.plan.name(board)) {
                 shared.numbers += 1;
-                etcd.nodes.insert(self.plan.name(board), shared.numbers);
+                let node = Node { uid: shared.numbers, finalizers: None };
+                etcd.nodes.insert(self.plan.name(board), node);
+                process.registered = true;
             }
         }
     }
@@ -312,16 +355,23 @@ impl Town {
         if request.path == "/readyz" {
             return reply(200, "ok");
         }
+        if request.path == "/db/info" {
+            return self.db_info(cluster);
+        }
         let name = request.path.strip_prefix("/api/v1/nodes/").expect("no other path is asked");
-        let uid = self.shared.borrow().etcds[&cluster].nodes.get(name).copied();
-        let Some(uid) = uid else { return reply(404, "{}") };
+        let node = self.shared.borrow().etcds[&cluster].nodes.get(name).cloned();
+        let Some(node) = node else { return reply(404, "{}") };
         let of = (0..self.boards.len()).find(|&board| self.plan.name(board) == name).unwrap();
-        if request.method == Method::Delete {
-            let etcds = &mut self.shared.borrow_mut().etcds;
-            let etcd = etcds.get_mut(&cluster).unwrap();
-            etcd.nodes.remove(name);
-            etcd.members.retain(|_, member| member.name != name);
-            return reply(200, "{}");
+        match request.method {
+            Method::Delete => return self.delete_node(cluster, name),
+            Method::Patch => {
+                let patch: Value = serde_json::from_slice(&request.body).unwrap();
+                assert_eq!(patch["metadata"]["uid"], node.uid.to_string());
+                let left = patch["metadata"]["finalizers"].as_array().unwrap().iter();
+                let left = left.map(|f| f.as_str().unwrap().to_owned()).collect();
+                return self.hold_node(cluster, name, left);
+            }
+            Method::Get | Method::Post => {}
         }
         let up = self.shared.borrow().processes[of].within.is_some_and(|(c, _, since)| {
             let age = self.boards[of].world.borrow().uptime.saturating_sub(since);
@@ -332,9 +382,85 @@ impl Town {
             false => json!({}),
         };
         let ready = json!({"type": "Ready", "status": if up { "True" } else { "False" }});
-        let node = json!({"metadata": {"name": name, "uid": uid.to_string(), "labels": labels},
-            "status": {"conditions": [ready]}});
-        reply(200, node.to_string())
+        let mut shown = json!({"metadata": {"name": name, "uid": node.uid.to_string(),
+            "labels": labels}, "status": {"conditions": [ready]}});
+        if let Some(finalizers) = node.finalizers {
+            shown["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            shown["metadata"]["finalizers"] = finalizers.into();
+        }
+        reply(200, shown.to_string())
+    }
+
+    /// Takes the member out of etcd within the same moment, unless it is held; the Node goes, unless
+    /// something holds it.
+    fn delete_node(&self, cluster: u32, name: &str) -> Result<HttpsReply, HttpsError> {
+        let held = self.shared.borrow().finalizers.clone();
+        if !self.shared.borrow().members_held {
+            let etcds = &mut self.shared.borrow_mut().etcds;
+            let members = &mut etcds.get_mut(&cluster).unwrap().members;
+            members.retain(|_, member| member.name != name);
+        }
+        self.hold_node(cluster, name, held)
+    }
+
+    fn hold_node(
+        &self,
+        cluster: u32,
+        name: &str,
+        finalizers: Vec<String>,
+    ) -> Result<HttpsReply, HttpsError> {
+        let etcds = &mut self.shared.borrow_mut().etcds;
+        let etcd = etcds.get_mut(&cluster).unwrap();
+        let member = etcd.members.values().any(|member| member.name == name);
+        let node = etcd.nodes.get_mut(name).unwrap();
+        let holds = |f: &Vec<String>| f.iter().any(|f| f.contains("managed-etcd"));
+        // It would never be removed.
+        let forgotten =
+            member && node.finalizers.as_ref().is_some_and(holds) && !holds(&finalizers);
+        match finalizers.is_empty() {
+            true => drop(etcd.nodes.remove(name)),
+            false => node.finalizers = Some(finalizers),
+        }
+        if forgotten {
+            self.shared.borrow_mut().violations.push(format!("{name}'s member is forgotten"));
+        }
+        reply(200, "{}")
+    }
+
+    /// What K3s before the hang was mended tells anybody, and later ones only members.
+    fn db_info(&self, cluster: u32) -> Result<HttpsReply, HttpsError> {
+        let shared = self.shared.borrow();
+        if !shared.db_info {
+            return reply(403, "");
+        }
+        let member = |member: &Member| {
+            let url = format!("https://{}:2380", self.plan.address(member.board));
+            json!({"name": format!("{}-0a1b2c3d", member.name), "peerURLs": [url]})
+        };
+        let members: Vec<Value> = shared.etcds[&cluster].members.values().map(member).collect();
+        reply(200, json!({"members": members}).to_string())
+    }
+
+    /// K3s gets to do what it did not, and whatever held the Node of the board lets it go.
+    pub fn let_go(&self, board: usize) {
+        let name = self.plan.name(board);
+        let shared = &mut *self.shared.borrow_mut();
+        for etcd in shared.etcds.values_mut() {
+            if shared.members_held {
+                etcd.members.retain(|_, member| member.name != name);
+            }
+            etcd.nodes.remove(&name);
+        }
+        shared.members_held = false;
+        shared.finalizers.clear();
+    }
+
+    /// Every server is a voting member of the one cluster.
+    pub fn assert_members_vote(&self, context: &str) {
+        let cluster = self.cluster_of(0).unwrap_or_else(|| panic!("{context}: no cluster"));
+        let etcd = self.shared.borrow().etcds[&cluster].clone();
+        assert_eq!(etcd.members.len(), self.plan.servers, "{context}: {etcd:?}");
+        assert!(etcd.members.values().all(|m| m.voting), "{context}: {etcd:?}");
     }
 
     /// Every server is a voting member of the one cluster, and nobody else is; every board has its

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test crate uses its part of it
 
 mod bake;
+mod etcd;
 mod k3s;
 mod net;
 mod seat;
@@ -40,6 +41,18 @@ pub struct Shared {
     /// Nobody holds the shared address.
     pub vip_down: bool,
     pub wrong_token: BTreeSet<usize>,
+    /// Boards whose cards were baked with other secrets: other CAs.
+    pub other_secrets: BTreeSet<usize>,
+    /// Boards whose card is full from the moment K3s starts.
+    pub fills: BTreeSet<usize>,
+    /// Boards whose K3s is killed as soon as etcd has made its log, once; systemd starts it again.
+    pub killed_unborn: BTreeSet<usize>,
+    /// What holds Nodes that are being deleted.
+    pub finalizers: Vec<String>,
+    /// K3s does not get to take a deleted Node's member out of etcd.
+    pub members_held: bool,
+    /// Whether K3s tells etcd's members to who asks.
+    pub db_info: bool,
     /// How often K3s was started to found, without data on its board.
     pub foundings: u32,
     /// How often etcd refused a second learner.
@@ -184,12 +197,6 @@ impl Town {
 
     pub fn sealed(&self, board: usize) -> bool {
         self.ledger(board).is_some_and(|ledger| ledger.sealed())
-    }
-
-    /// The cluster whose data is on the board's disk.
-    pub fn data(&self, board: usize) -> Option<u32> {
-        let text = self.boards[board].file(paths::K3S_ETCD_WAL)?;
-        text.split_whitespace().next()?.parse().ok()
     }
 
     /// What must hold at every moment.

@@ -9,6 +9,9 @@ use nodeconf::{NodeConfig, paths};
 use super::Town;
 use crate::fake::FLOOR;
 
+/// How long certificates last, in seconds.
+const VALID: u64 = 10 * 365 * 86400;
+
 type Answer = Result<HttpsReply, HttpsError>;
 
 pub(super) fn reply(status: u16, body: impl Into<Vec<u8>>) -> Answer {
@@ -17,8 +20,12 @@ pub(super) fn reply(status: u16, body: impl Into<Vec<u8>>) -> Answer {
 
 impl Town {
     pub(super) fn https(&self, from: usize, request: &HttpsRequest) -> Answer {
-        if self.boards[from].world.borrow().clock.as_secs() < FLOOR {
+        let clock = self.boards[from].world.borrow().clock.as_secs();
+        if clock < FLOOR {
             return Err(HttpsError::Untimely("certificate not valid yet".into()));
+        }
+        if clock > FLOOR + VALID {
+            return Err(HttpsError::Untimely("certificate expired".into()));
         }
         let (ip, port) = (request.address.ip(), request.address.port());
         let to = if ip.is_loopback() {
@@ -32,7 +39,14 @@ impl Town {
         } else {
             (0..self.boards.len()).find(|&board| self.plan.address(board) == ip.to_string())
         };
+        let apart = |to: &usize| {
+            let strange = &self.shared.borrow().other_secrets;
+            from != *to && (strange.contains(&from) || strange.contains(to))
+        };
         match to {
+            Some(to) if self.reaches(from, to) && apart(&to) => {
+                Err(HttpsError::Untrusted("certificate issued by an unknown authority".into()))
+            }
             Some(to) if self.reaches(from, to) => match port {
                 paths::WITNESS_PORT => self.witness(to, request),
                 _ => self.api(to, request),

@@ -36,6 +36,12 @@ impl Sys for Seat<'_> {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.local(|board| board.read(path))
     }
+    fn read_head(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        self.local(|board| board.read_head(path, limit))
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.local(|board| board.list(path))
+    }
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.local(|board| board.read_link(path))
     }
@@ -58,10 +64,15 @@ impl Sys for Seat<'_> {
         self.local(|board| board.sync_dir(path))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.town.must_not_take_data(self.me, from);
         self.local(|board| board.rename(from, to))
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.local(|board| board.remove(path))
+    }
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        self.town.must_not_take_data(self.me, path);
+        self.local(|board| board.remove_tree(path))
     }
     fn make_dirs(&self, path: &Path, mode: u32) -> io::Result<()> {
         self.local(|board| board.make_dirs(path, mode))

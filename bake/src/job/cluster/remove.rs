@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use nodeconf::kube::Node;
 use serde::Serialize;
 
 use super::Entrances;
-use super::api::{Api, Node};
+use super::api::Api;
 use crate::error::{Error, Result};
 use crate::profile::{ClusterSecrets, Profile};
 use crate::sys::interrupt::Cancel;
 
-/// What K3s adds to the Node of an etcd member, and takes away once the member is out of etcd
-/// (k3s `pkg/etcd`, `wrangler.cattle.io/managed-etcd-controller` and its kin).
-const ETCD_FINALIZER: &str = "managed-etcd";
 /// Between two looks at whether a Node is gone.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -89,7 +87,9 @@ impl Removal {
             std::thread::sleep(PAUSE);
         }
         match last {
-            Ok(Some(now)) if !self.node.etcd || has_left_etcd(&now) => Ok(self.removed(Some(now))),
+            Ok(Some(now)) if !self.node.has_etcd() || now.has_left_etcd() => {
+                Ok(self.removed(Some(now)))
+            }
             Ok(_) => Err(self.stuck("etcd has not let it go")),
             Err(why) => Err(self.stuck(&why)),
         }
@@ -99,7 +99,7 @@ impl Removal {
         Removed {
             node: self.node.name.clone(),
             gone: left.is_none(),
-            left_etcd: self.node.etcd,
+            left_etcd: self.node.has_etcd(),
             waiting_for: left.map(|node| node.finalizers).unwrap_or_default(),
         }
     }
@@ -110,10 +110,6 @@ impl Removal {
             "K3s goes on by itself; `bake status` shows when it is done, and this may be repeated",
         )
     }
-}
-
-fn has_left_etcd(node: &Node) -> bool {
-    node.deleting && !node.finalizers.iter().any(|f| f.contains(ETCD_FINALIZER))
 }
 
 /// An API that answers: at the shared address, else at a server, the one to be removed last.
@@ -139,8 +135,8 @@ fn reach(api: &Api, entrances: &Entrances, name: &str) -> Result<(SocketAddr, Ve
 fn steps(node: &Node, nodes: &[Node], declared: bool) -> Vec<String> {
     let name = &node.name;
     let mut steps = vec![format!("delete the Node {name}: its pods are started on other nodes")];
-    if node.etcd {
-        let left = nodes.iter().filter(|n| n.etcd).count().saturating_sub(1);
+    if node.has_etcd() {
+        let left = nodes.iter().filter(|n| n.has_etcd()).count().saturating_sub(1);
         let lost = left.saturating_sub(1) / 2;
         steps.push(format!(
             "K3s then takes it out of etcd; {left} member{} remain{}, of which {lost} may fail",
@@ -162,10 +158,10 @@ fn steps(node: &Node, nodes: &[Node], declared: bool) -> Vec<String> {
 fn objection(node: &Node, nodes: &[Node]) -> Option<String> {
     let others = |wanted: fn(&Node) -> bool| {
         let other = nodes.iter().filter(move |n| n.name != node.name && wanted(n));
-        (other.clone().count(), other.filter(|n| n.ready && !n.deleting).count())
+        (other.clone().count(), other.filter(|n| n.is_ready() && !n.deleting).count())
     };
-    if node.etcd {
-        let (left, ready) = others(|n| n.etcd);
+    if node.has_etcd() {
+        let (left, ready) = others(|n| n.has_etcd());
         return match (left, ready) {
             (0, _) => {
                 Some("it is the last member of etcd: the cluster's state goes with it".into())
@@ -177,8 +173,8 @@ fn objection(node: &Node, nodes: &[Node]) -> Option<String> {
             _ => None,
         };
     }
-    let (_, ready) = others(|n| n.server);
-    (node.server && ready == 0).then(|| "no other server is Ready".to_owned())
+    let (_, ready) = others(|n| n.is_server());
+    (node.is_server() && ready == 0).then(|| "no other server is Ready".to_owned())
 }
 
 #[cfg(test)]
@@ -186,12 +182,13 @@ mod tests {
     use super::*;
 
     fn node(name: &str, etcd: bool, ready: bool) -> Node {
+        let label = |name: &str| (format!("node-role.kubernetes.io/{name}"), "true".to_owned());
+        let server = (etcd || name.starts_with('s')).then(|| label("control-plane"));
         Node {
             name: name.into(),
             uid: name.into(),
-            etcd,
-            server: etcd || name.starts_with('s'),
-            ready,
+            labels: etcd.then(|| label("etcd")).into_iter().chain(server).collect(),
+            ready: if ready { Ok(()) } else { Err("no kubelet".into()) },
             address: None,
             deleting: false,
             finalizers: Vec::new(),

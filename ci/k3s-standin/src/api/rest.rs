@@ -38,7 +38,7 @@ pub fn respond(server: &Server, request: &Request, caller: &Caller) -> Response 
         ("POST", None) => create(store, &resource, &key, name, body.clone()),
         ("PUT", Some(_)) => replace(store, &resource, &key, &body),
         ("PATCH", Some(_)) => patch(store, &resource, &key, &body),
-        ("DELETE", Some(name)) => delete(store, &resource, &key, name, &body),
+        ("DELETE", Some(_)) => delete(store, &resource, &key, &body),
         _ => return status(405, "MethodNotAllowed", "the server does not allow this method"),
     };
     answer.unwrap_or_else(|e| status(500, "InternalError", &e))
@@ -161,8 +161,24 @@ fn patch(
     key: &str,
     body: &Value,
 ) -> Result<Response, Fatal> {
-    let changed = update(store, key, |object| objects::merge(object, body))?;
-    if changed { answer(store, resource, key, 200) } else { Ok(missing(resource)) }
+    let Some(entry) = store.get(key)? else { return Ok(missing(resource)) };
+    if let Some(refusal) = another(&body["metadata"]["uid"], &objects::read(&entry)?) {
+        return Ok(refusal);
+    }
+    if !update(store, key, |object| objects::merge(object, body))? {
+        return Ok(missing(resource));
+    }
+    let answer = answer(store, resource, key, 200)?;
+    // Whoever takes the last finalizer off lets go of what is being deleted.
+    if let Some(entry) = store.get(key)? {
+        let object = objects::read(&entry)?;
+        let metadata = &object["metadata"];
+        let held = metadata["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if !held && !metadata["deletionTimestamp"].is_null() {
+            remove(store, resource, key)?;
+        }
+    }
+    Ok(answer)
 }
 
 fn answer(store: &dyn Store, resource: &Resource, key: &str, code: u16) -> Result<Response, Fatal> {
@@ -177,17 +193,12 @@ fn delete(
     store: &dyn Store,
     resource: &Resource,
     key: &str,
-    name: &str,
     options: &Value,
 ) -> Result<Response, Fatal> {
     let Some(entry) = store.get(key)? else { return Ok(missing(resource)) };
     let object = objects::read(&entry)?;
-    let (wanted, uid) = (&options["preconditions"]["uid"], &object["metadata"]["uid"]);
-    if !wanted.is_null() && wanted != uid {
-        let message = format!(
-            "Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
-        );
-        return Ok(status(409, "Conflict", &message));
+    if let Some(refusal) = another(&options["preconditions"]["uid"], &object) {
+        return Ok(refusal);
     }
     let finalizers = object["metadata"]["finalizers"].as_array();
     if finalizers.into_iter().flatten().any(|finalizer| finalizer == ETCD_FINALIZER) {
@@ -198,9 +209,23 @@ fn delete(
         })?;
         return answer(store, resource, key, 200);
     }
-    match resource.is_node() {
-        true => objects::forget_node(store, name)?,
-        false => drop(store.delete(key)?),
-    }
+    remove(store, resource, key)?;
     Ok(status(200, "", ""))
+}
+
+/// The refusal to touch an object of another uid than the one that is meant, if one is.
+fn another(meant: &Value, object: &Value) -> Option<Response> {
+    let uid = &object["metadata"]["uid"];
+    (!meant.is_null() && meant != uid).then(|| {
+        let message =
+            format!("Precondition failed: UID in precondition: {meant}, UID in object meta: {uid}");
+        status(409, "Conflict", &message)
+    })
+}
+
+fn remove(store: &dyn Store, resource: &Resource, key: &str) -> Result<(), Fatal> {
+    match (resource.is_node(), resource.name.as_deref()) {
+        (true, Some(name)) => objects::forget_node(store, name),
+        _ => store.delete(key).map(drop),
+    }
 }

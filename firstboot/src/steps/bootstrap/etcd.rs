@@ -8,11 +8,11 @@ use bootstrap::{Next, Proposer, Request, StartVerdict, start_with_data};
 use super::join::join;
 use super::peers::Peers;
 use super::words::{lacking, other_cluster, silenced, superseded, unanswered};
+use crate::etcd;
 use crate::finding::{Condition, Finding};
 use crate::machine::StepId;
 use crate::steps::memory::Decision;
 use crate::steps::{Context, unit};
-use crate::witness::has_etcd_data;
 
 /// A run that waits longer ends and is started again, so that all it relies on is looked at again.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -74,8 +74,11 @@ pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
 }
 
 pub(in crate::steps) fn has_data(ctx: &Context) -> Result<bool, Condition> {
-    has_etcd_data(ctx.sys)
-        .map_err(|e| Condition::io("looking whether etcd has data on this card", &e))
+    Ok(data(ctx)? == etcd::Data::There)
+}
+
+pub(in crate::steps) fn data(ctx: &Context) -> Result<etcd::Data, Condition> {
+    etcd::look(ctx.sys).map_err(|e| Condition::io("looking whether etcd has data on this card", &e))
 }
 
 /// A server with data starts, unless somebody knows that its time is over.

@@ -16,7 +16,7 @@ use nodeconf::{NodeConfig, Role, Topology};
 use super::Context;
 use crate::finding::{Condition, Finding};
 
-pub(super) use etcd::has_data;
+pub(super) use etcd::{data, has_data};
 pub(super) use peers::{Peers, home};
 pub(super) use words::unanswered;
 

@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::{self, ScopedJoinHandle};
 
+use nodeconf::kube::Node;
 use nodeconf::names::witness_name;
 use nodeconf::paths::WITNESS_PORT;
 use nodeconf::status::Served;
 use nodeconf::{Role, Topology};
 
 use super::{ApiStatus, Asker, ClusterStatus, Kubernetes, NodeStatus, Silence, VipStatus};
-use crate::job::cluster::api::Node;
 use crate::profile::Member;
 use crate::remote::{Failure, Method, Place};
 
@@ -180,14 +180,14 @@ impl Told {
             return None;
         }
         Some(match self.node(&member.name) {
-            Some(node) if node.ready => Kubernetes::Ready,
+            Some(node) if node.is_ready() => Kubernetes::Ready,
             Some(_) => Kubernetes::NotReady,
             None => Kubernetes::Unknown,
         })
     }
 
     fn etcd_members(&self) -> Option<Vec<String>> {
-        let members = self.nodes.as_ref()?.iter().filter(|node| node.etcd);
+        let members = self.nodes.as_ref()?.iter().filter(|node| node.has_etcd());
         Some(members.map(|node| node.name.clone()).collect())
     }
 }
