@@ -3,11 +3,9 @@
 mod fake;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
-use fake::{CONFIG, Fake, Loss, PowerCut, SECRETS};
+use fake::{CONFIG, Fake, Loss, SECRETS};
 use firstboot::exit::Exit;
 use firstboot::ledger::Ledger;
 use nodeconf::paths;
@@ -16,25 +14,9 @@ const LOSSES: [Loss; 3] = [Loss::Nothing, Loss::Everything, Loss::Data];
 
 /// Runs until the power goes at `call`; false if the run ended before.
 fn cut(fake: &Fake, call: u64) -> bool {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !info.payload().is::<PowerCut>() {
-                loud(info);
-            }
-        }));
-    });
-    fake.cut_at(call);
-    match catch_unwind(AssertUnwindSafe(|| fake.run())) {
-        Ok(exit) => {
-            assert_eq!(exit, Exit::Converged);
-            fake.cut_never();
-            false
-        }
-        Err(thrown) if thrown.is::<PowerCut>() => true,
-        Err(thrown) => resume_unwind(thrown),
-    }
+    let ended = fake.cut(call);
+    assert!(ended.is_none_or(|exit| exit == Exit::Converged), "{ended:?}");
+    ended.is_none()
 }
 
 /// What must hold at every moment the power may go.

@@ -24,7 +24,10 @@ pub fn holds_nothing(head: &[u8]) -> bool {
     let mut rest = head;
     let mut made = false;
     loop {
-        let Some((length, after)) = rest.split_first_chunk::<8>() else { return false };
+        let Some((length, after)) = rest.split_first_chunk::<8>() else {
+            // etcd cuts the zeros off for a moment when it opens the log (`ZeroToEnd`).
+            return made && rest.is_empty() && head.len() < HEAD;
+        };
         if *length == [0; 8] {
             return made && after.iter().all(|byte| *byte == 0);
         }
@@ -101,8 +104,9 @@ mod tests {
         assert!(!holds_nothing(&[]));
         assert!(!holds_nothing(&[0; HEAD]), "a log that lost its beginning");
         let log = padded(&[CRC, WHOSE, NOTHING]);
-        for end in 0..framed(&[CRC, WHOSE, NOTHING]).len() + 8 {
-            assert!(!holds_nothing(&log[..end]), "{end}");
+        let whole = framed(&[CRC, WHOSE, NOTHING]).len();
+        for end in 0..whole + 8 {
+            assert_eq!(holds_nothing(&log[..end]), end == whole, "{end}");
         }
         let mut torn = log;
         torn[HEAD - 1] = 1;

@@ -218,6 +218,8 @@ fn create(ctx: &Context) -> Result<Cluster, Condition> {
 fn secret(sys: &dyn Sys) -> Result<Option<DatabaseSecret>, Condition> {
     let file = Path::new(paths::NODE_SECRETS);
     let bytes = match sys.read(file) {
+        // Its erasure may have been cut short.
+        Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => return Ok(None),
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Condition::io(format!("reading {}", file.display()), &e)),

@@ -3,10 +3,14 @@
 #![allow(dead_code)] // each test crate uses its part of it
 
 mod disk;
+mod dpkg;
+pub mod postgres;
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use firstboot::exit::Exit;
@@ -16,6 +20,8 @@ use firstboot::sys::{
 use nodeconf::paths;
 
 pub use disk::{Disk, Loss};
+use dpkg::Dpkg;
+use postgres::Postgres;
 
 pub const FLOOR: u64 = 1_790_000_000;
 pub const SECRETS: &str = "{\"version\":1,\"server_token\":\"s3cret-token\"}\n";
@@ -26,6 +32,24 @@ pub const CONFIG: &str = include_str!("node.json");
 /// Thrown when the power goes.
 #[derive(Debug)]
 pub struct PowerCut;
+
+/// Runs what ends early where the power goes; `None` if it did.
+pub fn until_the_power_goes<T>(run: impl FnOnce() -> T) -> Option<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !info.payload().is::<PowerCut>() {
+                loud(info);
+            }
+        }));
+    });
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => Some(value),
+        Err(thrown) if thrown.is::<PowerCut>() => None,
+        Err(thrown) => resume_unwind(thrown),
+    }
+}
 
 /// An LED whose trigger can be chosen.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +98,8 @@ pub struct World {
     pub network_at: Option<Duration>,
     pub arping_answers: bool,
     pub led: Option<Led>,
+    pub dpkg: Dpkg,
+    pub postgres: Postgres,
     /// Uptime at which K3s was started in this boot.
     pub k3s_at: Option<Duration>,
     pub k3s_dies: bool,
@@ -126,6 +152,8 @@ impl Fake {
             network_at: Some(Duration::from_secs(15)),
             arping_answers: false,
             led: None,
+            dpkg: Dpkg::default(),
+            postgres: Postgres::default(),
             k3s_at: None,
             k3s_dies: false,
             locked_elsewhere: false,
@@ -175,6 +203,7 @@ impl Fake {
         if let Some(led) = &mut world.led {
             led.trigger = None;
         }
+        world.boot_postgres();
         world.k3s_at = None;
         let enabled = |unit| world.disk.read_link(&Path::new(WANTS).join(unit)).is_ok();
         if enabled("k3s.service") || enabled("k3s-agent.service") {
@@ -185,6 +214,14 @@ impl Fake {
     /// One run of firstboot.
     pub fn run(&self) -> Exit {
         firstboot::run::run(self)
+    }
+
+    /// Runs until the power goes at `call`; how it ended if that was before.
+    pub fn cut(&self, call: u64) -> Option<Exit> {
+        self.cut_at(call);
+        let ended = until_the_power_goes(|| self.run());
+        self.cut_never();
+        ended
     }
 
     /// Runs as the unit does: again 10 s after every 75, at most `times` times.
@@ -433,6 +470,10 @@ impl Sys for Fake {
 
     fn run(&self, command: &Command) -> Result<String, CommandError> {
         self.tick();
+        let answers = [Self::package_program, Self::database_program];
+        if let Some(answer) = answers.iter().find_map(|answer| answer(self, command)) {
+            return answer;
+        }
         let world = &mut *self.world.borrow_mut();
         let args: Vec<&str> = command.args.iter().map(String::as_str).collect();
         let failed = |code: i32| CommandError::Failed {
@@ -518,7 +559,10 @@ impl Sys for Fake {
 
     fn connect(&self, _: &str, _: Duration) -> io::Result<()> {
         self.tick();
-        Err(io::ErrorKind::ConnectionRefused.into())
+        match self.world.borrow().postgres.listens() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
     }
 
     fn say(&self, priority: Priority, line: &str) {

@@ -11,9 +11,7 @@ mod seat;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::sync::Once;
 use std::time::Duration;
 
 use bootstrap::State;
@@ -21,7 +19,7 @@ use firstboot::exit::Exit;
 use firstboot::ledger::Ledger;
 use nodeconf::paths;
 
-use crate::fake::{Fake, Loss, PowerCut};
+use crate::fake::{Fake, Loss, until_the_power_goes};
 pub use bake::Plan;
 use k3s::{Etcd, Process};
 
@@ -126,23 +124,10 @@ impl Town {
 
     /// Runs until the power goes, or the process is killed, at `call`; how it ended otherwise.
     pub fn cut(&self, board: usize, call: u64) -> Option<Exit> {
-        static QUIET: Once = Once::new();
-        QUIET.call_once(|| {
-            let loud = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |info| {
-                if !info.payload().is::<PowerCut>() {
-                    loud(info);
-                }
-            }));
-        });
         self.boards[board].cut_at(call);
-        let ended = catch_unwind(AssertUnwindSafe(|| self.run(board)));
+        let ended = until_the_power_goes(|| self.run(board));
         self.boards[board].cut_never();
-        match ended {
-            Ok(exit) => Some(exit),
-            Err(thrown) if thrown.is::<PowerCut>() => None,
-            Err(thrown) => resume_unwind(thrown),
-        }
+        ended
     }
 
     /// Power off, and on again after a while.
