@@ -6,8 +6,8 @@
 //! |---|---|
 //! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
 //! | 4 jobs | [`job`] wires the steps of a verb |
-//! | 3 intent | [`profile`], [`catalogue`], [`recipe`], [`provenance`] |
-//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`device`], [`pki`], [`remote`] |
+//! | 3 intent | [`profile`], [`catalogue`], [`lock`], [`recipe`], [`provenance`] |
+//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`device`], [`pki`], [`openpgp`], [`remote`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
 //! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
@@ -17,6 +17,7 @@ pub mod ui;
 pub mod job;
 
 pub mod catalogue;
+pub mod lock;
 pub mod profile;
 pub mod provenance;
 pub mod recipe;
@@ -27,6 +28,7 @@ pub mod disk;
 pub mod emit;
 pub mod fetch;
 pub mod fs;
+pub mod openpgp;
 pub mod packages;
 pub mod pki;
 pub mod remote;

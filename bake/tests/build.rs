@@ -1,5 +1,7 @@
 //! Bakes small images with the real program, and asks other tools what came of it.
 
+#[path = "build/lock.rs"]
+mod lock;
 mod support;
 
 use std::fs;

@@ -8,23 +8,25 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
-    &["profile", "catalogue", "recipe", "provenance"],
-    &["fetch", "packages", "disk", "fs", "emit", "delta", "device", "pki", "remote"],
+    &["profile", "catalogue", "recipe", "provenance", "lock"],
+    &["fetch", "packages", "disk", "fs", "emit", "delta", "device", "pki", "openpgp", "remote"],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.
-const SIDEWAYS: [(&str, &str); 12] = [
+const SIDEWAYS: [(&str, &str); 14] = [
     ("cli", "ui"),
     ("recipe", "profile"),
     ("recipe", "provenance"),
     ("fetch", "disk"),
+    ("fetch", "openpgp"),
     ("emit", "disk"),
     ("delta", "emit"),
     ("emit", "device"),
     ("packages", "fetch"),
     ("packages", "fs"),
+    ("packages", "openpgp"),
     ("store", "io"),
     ("store", "sys"),
     ("io", "sys"),

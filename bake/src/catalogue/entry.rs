@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::fetch::BaseRequest;
+use crate::fetch::{BaseRequest, Signature, SignedBy};
 use crate::io::digest::Sha256;
 
 /// How an image is packed where it is published. Only for people: unpacking looks at the bytes.
@@ -75,6 +75,9 @@ pub struct Entry {
     /// How far the digests can be believed.
     #[serde(default)]
     pub trust: Trust,
+    /// How its publisher signs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// What a user should know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
@@ -85,7 +88,7 @@ impl Entry {
     /// before the catalogue's.
     ///
     /// # Errors
-    /// [`Error::Refused`] where neither gives a digest to believe in.
+    /// [`Error::Refused`] where neither gives a digest to believe in, and no signed list will.
     pub fn request(&self, sha256: Option<Sha256>) -> Result<BaseRequest> {
         let confirmed = self.trust == Trust::Confirmed;
         let request = BaseRequest {
@@ -95,8 +98,10 @@ impl Entry {
             size: self.size.filter(|_| confirmed),
             image_sha256: self.image_sha256.filter(|_| confirmed && sha256.is_none()),
             image_size: self.image_size.filter(|_| confirmed && sha256.is_none()),
+            signature: self.signature.clone(),
         };
-        if request.sha256.is_some() || request.image_sha256.is_some() {
+        let listed = self.signature.as_ref().is_some_and(|s| s.by == SignedBy::Sums);
+        if request.sha256.is_some() || request.image_sha256.is_some() || listed {
             return Ok(request);
         }
         let reason = match self.sha256 {

@@ -105,6 +105,7 @@ fn entry(item: &Item) -> Result<Entry, String> {
         size: item.image_download_size.filter(|n| *n > 0),
         image_size: item.extract_size.filter(|n| *n > 0),
         trust: Trust::Confirmed,
+        signature: None,
         notes: (!item.name.is_empty()).then(|| item.name.clone()),
         id,
         url,

@@ -2,6 +2,7 @@
 
 mod entry;
 pub mod imager;
+mod keys;
 mod parse;
 mod pins;
 mod shipped;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 pub use entry::{Entry, Packing, Trust};
+pub use keys::keyring;
 pub use parse::{parse, render};
 pub use pins::{Pinned, k3s_pin, metallb};
 

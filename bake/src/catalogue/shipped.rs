@@ -12,3 +12,12 @@ pub(super) const MANIFESTS: (&str, &str) =
 
 /// Digests of K3s releases.
 pub(super) const K3S: (&str, &str) = ("k3s.yaml", include_str!("../../../images/k3s.yaml"));
+
+/// Keys that sign base images.
+pub(super) const KEYS: [(&str, &str); 2] = [
+    (
+        "raspberrypi-downloads-2017.asc",
+        include_str!("../../../images/keys/raspberrypi-downloads-2017.asc"),
+    ),
+    ("ubuntu-cdimage-2012.asc", include_str!("../../../images/keys/ubuntu-cdimage-2012.asc")),
+];

@@ -49,10 +49,36 @@ fn every_promised_release_can_be_pulled() {
         let entry = catalogue.find(name).unwrap();
         assert!(entry.request(None).is_ok(), "{name} is {}", entry.id);
     }
-    let focal = catalogue.find("ubuntu-server-arm64-20.04").unwrap();
-    assert_eq!(focal.request(None).unwrap_err().exit(), crate::error::Exit::Refused);
-    let digest = focal.sha256;
-    assert_eq!(focal.request(digest).unwrap().sha256, digest);
+    let unconfirmed = catalogue.find("raspios-lite-armhf-bookworm-2026-09-15").unwrap();
+    assert_eq!(unconfirmed.request(None).unwrap_err().exit(), crate::error::Exit::Refused);
+    let digest = unconfirmed.sha256;
+    assert_eq!(unconfirmed.request(digest).unwrap().sha256, digest);
+    let focal = catalogue.find("ubuntu-server-arm64-20.04").unwrap().request(None).unwrap();
+    assert_eq!((focal.sha256, focal.image_sha256), (None, None), "a signed list has its digest");
+}
+
+/// The fingerprint is computed from the key: what is in a file's name or in a comment is nothing.
+#[test]
+fn keys_are_those_that_the_entries_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../images/keys");
+    let files = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name());
+    let files: BTreeSet<_> = files.filter_map(|name| name.into_string().ok()).collect();
+    let embedded = shipped::KEYS.iter().map(|(name, _)| (*name).to_owned());
+    assert_eq!(files, embedded.chain(["README.md".to_owned()]).collect());
+    let keyring = keyring(&[]).unwrap();
+    let here: BTreeSet<String> = keyring.keys().iter().map(|key| key.certificate()).collect();
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let catalogue = Catalogue::shipped().unwrap();
+    let mut named = BTreeSet::new();
+    for entry in catalogue.entries() {
+        let signature = entry.signature.as_ref().expect(&entry.id);
+        named.extend(signature.keys.iter().cloned());
+    }
+    assert!(here.is_subset(&named), "{here:?}, {named:?}");
+    for key in &named {
+        assert!(readme.contains(key.as_str()), "{key}");
+    }
+    assert_eq!((here.len(), named.len()), (2, 3), "Raspberry Pi's newer key is not at hand");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
     let path = profile.secrets_path(materials.secrets.as_deref());
     let sources = materials.sources(&source);
+    // Before secrets are made for a bake that fails.
+    sources.lock.read()?;
     let request = |plan| Request { plan, sources, out: out.clone(), replace: args.replace };
     let fetcher = session.fetcher()?;
     if args.dry_run {
@@ -120,11 +122,15 @@ fn print(prepared: &Prepared, session: &Session) -> Result<()> {
     Ok(())
 }
 
+fn verified(report: &Report) -> &str {
+    report.verified.as_deref().unwrap_or("nothing: it is a file of yours")
+}
+
 fn summary(report: &Report, seconds: f64) -> String {
     let out = report.path.display();
     let mut lines = vec![
         format!("{out}: {} of cluster {}, baked in {seconds:.1} s", report.node, report.cluster),
-        format!("  base      {} ({})", report.base, report.os),
+        format!("  base      {} ({}), verified by {}", report.base, report.os, verified(report)),
     ];
     for component in &report.components {
         let version = component.version.as_deref().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::io::digest::Sha256;
 use crate::job::build::Sources;
+use crate::lock;
 use crate::profile::{ClusterSecrets, ImageSource, NodePlan, Profile, Source};
 
 /// What images are made of.
@@ -34,6 +35,12 @@ pub struct Materials {
     /// Folder of .deb files to take packages from instead of the image's own sources
     #[arg(long, value_name = "FOLDER")]
     pub packages: Option<PathBuf>,
+    /// Fail where the profile has no lock (NAME.lock.yaml beside it)
+    #[arg(long, conflicts_with = "no_lock")]
+    pub locked: bool,
+    /// Bake what there is today, even if the profile has a lock
+    #[arg(long)]
+    pub no_lock: bool,
 }
 
 impl Materials {
@@ -47,6 +54,11 @@ impl Materials {
             metallb_manifest: self.metallb_manifest.clone(),
             firstboot: self.firstboot.clone(),
             packages: self.packages.clone(),
+            lock: match profile.lock_path() {
+                _ if self.no_lock => lock::Use::Ignored,
+                path if self.locked => lock::Use::Required(path),
+                path => lock::Use::IfThere(path),
+            },
         }
     }
 

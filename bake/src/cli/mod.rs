@@ -13,6 +13,7 @@ pub mod image_path;
 pub mod images;
 pub mod inspect;
 pub mod kubeconfig;
+pub mod lock;
 pub mod ls;
 pub mod man;
 pub mod materials;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::catalogue;
 use crate::error::{Error, Exit, IoContext, Result};
 use crate::fetch::{Cache, Fetcher, Options};
 use crate::sys::interrupt::Cancel;
@@ -66,6 +68,12 @@ pub struct Common {
     /// Fetch from here instead of the hosts in the catalogue
     #[arg(long, global = true, value_name = "URL")]
     pub mirror: Option<String>,
+    /// Public keys (OpenPGP) that base images may be signed by, besides those bake has (repeatable)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub keyring: Vec<PathBuf>,
+    /// Refuse base images whose publisher's signature was not verified
+    #[arg(long, global = true)]
+    pub require_signature: bool,
     /// Print events and results as JSON, one object a line, on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -94,10 +102,16 @@ impl Session {
     /// # Errors
     /// A malformed `--mirror`; no cache folder to be found.
     pub fn fetcher(&self) -> Result<Fetcher<'_>> {
-        let Common { cache_dir, offline, mirror, .. } = &self.common;
+        let Common { cache_dir, offline, mirror, keyring, require_signature, .. } = &self.common;
         let mirror = mirror.as_deref().map(Options::parse_mirror).transpose()?;
-        let cancel = self.cancel.clone();
-        let options = Options { offline: *offline, mirror, cancel, ..Options::default() };
+        let options = Options {
+            offline: *offline,
+            mirror,
+            keyring: catalogue::keyring(keyring)?,
+            require_signature: *require_signature,
+            cancel: self.cancel.clone(),
+            ..Options::default()
+        };
         Ok(Fetcher::new(Cache::open(cache_dir.as_deref())?, options, &self.ui))
     }
 }
@@ -112,6 +126,8 @@ enum Verb {
     Profile(profile::Args),
     /// Write nodes, or an image file, to cards
     Flash(flash::Args),
+    /// Pin what a profile's images are made of, by digest
+    Lock(lock::Args),
     /// Show what an image is, what is in it, and what was baked into it
     Inspect(inspect::Args),
     /// List files inside an image
@@ -175,6 +191,7 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Cache(args)) => cache::run(args, session),
         Some(Verb::Profile(args)) => profile::run(args, session),
         Some(Verb::Flash(args)) => flash::run(args, session),
+        Some(Verb::Lock(args)) => lock::run(args, session),
         Some(Verb::Inspect(args)) => inspect::run(args, session),
         Some(Verb::Ls(args)) => ls::run(args, session),
         Some(Verb::Cat(args)) => cat::run(args, session),

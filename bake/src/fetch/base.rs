@@ -9,6 +9,7 @@ use super::cache::remove;
 use super::client::Way;
 use super::download::Wanted;
 use super::entry::{Kind, Record};
+use super::signature::{Signature, SignedBy, Verification};
 use super::{Fetcher, Listed, local, unpack};
 use crate::error::{Error, IoContext, Result};
 use crate::io::decompress::{self, Format};
@@ -21,7 +22,8 @@ pub struct BaseRequest {
     pub name: String,
     /// Where it is published.
     pub url: Url,
-    /// Digest of the file as published. One of the two digests must be known.
+    /// Digest of the file as published. One of the two digests must be known, or stand in a signed
+    /// list.
     pub sha256: Option<Sha256>,
     /// Length of the file as published, in bytes.
     pub size: Option<u64>,
@@ -29,6 +31,8 @@ pub struct BaseRequest {
     pub image_sha256: Option<Sha256>,
     /// Length of the image inside, in bytes.
     pub image_size: Option<u64>,
+    /// How its publisher signs it.
+    pub signature: Option<Signature>,
 }
 
 /// A raw image to bake on, open for reading.
@@ -46,6 +50,17 @@ pub struct Base {
     pub source_sha256: Option<Sha256>,
     /// Digest of the image; `None` for a raw file of the user's, which is used where it lies.
     pub sha256: Option<Sha256>,
+    /// What it was verified by.
+    pub verified: Verification,
+}
+
+impl Base {
+    /// Where it was downloaded from; `None` for a file of the user's.
+    #[must_use]
+    pub fn source_url(&self) -> Option<String> {
+        let url = self.source.starts_with("https://") || self.source.starts_with("http://");
+        url.then(|| self.source.clone())
+    }
 }
 
 impl Fetcher<'_> {
@@ -55,15 +70,16 @@ impl Fetcher<'_> {
     /// As [`Fetcher::file`]; [`Error::Usage`] where no digest is known, [`Error::Corrupt`] and
     /// [`Error::Unsupported`] for what cannot be unpacked.
     pub fn base(&self, request: &BaseRequest) -> Result<Base> {
+        let request = &self.with_digest(request)?;
         let Some(key) = request.sha256.or(request.image_sha256).map(|d| d.to_string()) else {
             return Err(Error::Usage(format!("no digest of {} is known", request.name)));
         };
-        if let Some(base) = self.cached_base(|r| request.is(r))? {
+        if let Some(base) = self.trusted_base(request)? {
             return Ok(base);
         }
         self.refuse_offline(&request.name, &request.url)?;
         let _lock = self.cache.lock(&key, &request.name, self.sink, &self.options.cancel)?;
-        if let Some(base) = self.cached_base(|r| request.is(r))? {
+        if let Some(base) = self.trusted_base(request)? {
             return Ok(base);
         }
         let wanted = Wanted {
@@ -74,14 +90,40 @@ impl Fetcher<'_> {
             way: Way::Private,
         };
         let got = self.download(&key, &wanted)?;
-        let record = Record::new(&request.name, got.url.as_str(), got.sha256, got.len);
-        let expected = unpack::Expected { sha256: request.image_sha256, len: request.image_size };
-        let made = self.unpack(&got.path, record, expected);
+        let made = self.signature_of(request, got.sha256, &got.path).and_then(|verified| {
+            verified.tell(self.sink, &request.name);
+            let record = Record::new(&request.name, got.url.as_str(), got.sha256, got.len)
+                .signed(verified.signed_by.clone());
+            let expected =
+                unpack::Expected { sha256: request.image_sha256, len: request.image_size };
+            Ok(Base { verified, ..self.unpack(&got.path, record, expected)? })
+        });
         // Unpacked or not: keeping it would only fail again, or take room.
         if !matches!(made, Err(Error::Interrupted)) {
             remove(&got.path)?;
         }
         made
+    }
+
+    /// The image in the cache, where it is good enough: with a signature, if one is required.
+    fn trusted_base(&self, request: &BaseRequest) -> Result<Option<Base>> {
+        let Some(base) = self.cached_base(|r| request.is(r))? else { return Ok(None) };
+        if base.verified.signed_by.is_some() || !self.options.require_signature {
+            return Ok(Some(base));
+        }
+        match (&request.signature, base.source_sha256) {
+            // The list still says what the file was that the image came from.
+            (Some(signature), Some(sha256)) if signature.by == SignedBy::Sums => {
+                let verified = self.listed(request, signature, sha256)?;
+                Ok(Some(Base { verified: verified.required(self, request)?, ..base }))
+            }
+            // The file itself is gone, and must come again.
+            (Some(_), _) if !self.offline() => Ok(None),
+            _ => {
+                base.verified.required(self, request)?;
+                Ok(None)
+            }
+        }
     }
 
     /// A file of the user's: a raw image is used where it lies, anything else is unpacked into
@@ -97,28 +139,39 @@ impl Fetcher<'_> {
             let len = file.metadata().at("examining", path)?.len();
             let source = path.display().to_string();
             let path = path.to_owned();
-            return Ok(Base { file, path, len, source, source_sha256: None, sha256: None });
+            let verified = Verification::of_yours(false).required_of(self, &name)?;
+            return Ok(Base {
+                file,
+                path,
+                len,
+                source,
+                source_sha256: None,
+                sha256: None,
+                verified,
+            });
         }
         let (found, len) = local::digest(self, path, &file, &name)?;
         if let Some(expected) = sha256.filter(|expected| *expected != found) {
             let reason = format!("its sha256 is {found}, not {expected}");
             return Err(Error::Verification { what: path.display().to_string(), reason });
         }
+        let verified = Verification::of_yours(sha256.is_some()).required_of(self, &name)?;
         if format == Format::Raw {
             let source = path.display().to_string();
-            let (path, digest) = (path.to_owned(), Some(found));
-            return Ok(Base { file, path, len, source, source_sha256: digest, sha256: digest });
+            let (path, source_sha256) = (path.to_owned(), Some(found));
+            let sha256 = source_sha256;
+            return Ok(Base { file, path, len, source, source_sha256, sha256, verified });
         }
         let key = found.to_string();
         if let Some(base) = self.cached_base(|r| r.source_sha256 == found)? {
-            return Ok(base);
+            return Ok(Base { verified, ..base });
         }
         let _lock = self.cache.lock(&key, &name, self.sink, &self.options.cancel)?;
         if let Some(base) = self.cached_base(|r| r.source_sha256 == found)? {
-            return Ok(base);
+            return Ok(Base { verified, ..base });
         }
         let record = Record::new(&name, &path.display().to_string(), found, len);
-        self.unpack(path, record, unpack::Expected::default())
+        Ok(Base { verified, ..self.unpack(path, record, unpack::Expected::default())? })
     }
 
     /// The image if the cache has it, as `bake images verify` needs it.
@@ -152,6 +205,7 @@ impl Fetcher<'_> {
         Ok(Some(Base {
             path: image.path().to_owned(),
             len: image.len(),
+            verified: Verification::cached(record.signed_by),
             source: record.source,
             source_sha256: Some(record.source_sha256),
             sha256: Some(image.sha256()),
@@ -181,7 +235,9 @@ impl Fetcher<'_> {
 impl BaseRequest {
     /// Whether a cached image is the one asked for.
     fn is(&self, record: &Record) -> bool {
-        self.sha256.is_none_or(|d| d == record.source_sha256)
+        let known = self.sha256.is_some() || self.image_sha256.is_some();
+        (known || record.source == self.url.as_str())
+            && self.sha256.is_none_or(|d| d == record.source_sha256)
             && self.image_sha256.is_none_or(|d| d == record.sha256)
     }
 }

@@ -47,6 +47,9 @@ pub struct Record {
     pub sha256: Sha256,
     /// Length of the entry's content in bytes.
     pub len: u64,
+    /// Fingerprint of the key that signed the file as published, where that was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// The entry's modification time in nanoseconds since 1970 UTC when its digest was last
     /// compared: what is newer has been tampered with.
     modified: u64,
@@ -65,6 +68,7 @@ impl Record {
             source_len: len,
             sha256,
             len,
+            signed_by: None,
             modified: 0,
         }
     }
@@ -72,6 +76,11 @@ impl Record {
     /// For what was unpacked from a file.
     pub(super) fn unpacked(self, sha256: Sha256, len: u64) -> Self {
         Self { sha256, len, ..self }
+    }
+
+    /// For what `key` signed, where one did.
+    pub(super) fn signed(self, key: Option<String>) -> Self {
+        Self { signed_by: key, ..self }
     }
 
     /// Reads a sidecar; one that cannot be understood counts as none.

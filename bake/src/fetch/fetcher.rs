@@ -13,6 +13,7 @@ use super::{Cache, Verified};
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::io::digest::Sha256;
+use crate::openpgp::Keyring;
 use crate::sys::interrupt::Cancel;
 
 /// How downloads behave.
@@ -30,6 +31,10 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long to wait for an answer or for more data.
     pub stall_timeout: Duration,
+    /// Keys that base images may be signed by.
+    pub keyring: Keyring,
+    /// Refuse base images whose signature was not verified.
+    pub require_signature: bool,
     /// Stops the work.
     pub cancel: Cancel,
 }
@@ -43,6 +48,8 @@ impl Default for Options {
             pause: Duration::from_millis(500),
             connect_timeout: Duration::from_secs(20),
             stall_timeout: Duration::from_secs(60),
+            keyring: Keyring::default(),
+            require_signature: false,
             cancel: Cancel::new(),
         }
     }

@@ -13,8 +13,10 @@ pub mod k3s;
 mod local;
 mod lock;
 mod part;
+mod signature;
 mod signed;
 mod stream;
+mod sums;
 mod unpack;
 mod verified;
 
@@ -22,4 +24,5 @@ pub use base::{Base, BaseRequest};
 pub use cache::{Cache, Listed};
 pub use entry::{Kind, Record};
 pub use fetcher::{Fetcher, FileRequest, Options};
+pub use signature::{Signature, SignedBy, Verification};
 pub use verified::Verified;

@@ -63,6 +63,16 @@ impl Fetcher<'_> {
         Ok(())
     }
 
+    /// Digest of a file of the user's; remembered while the file stays the same.
+    ///
+    /// # Errors
+    /// As [`Fetcher::own_file`].
+    pub fn digest_of(&self, path: &Path) -> Result<Sha256> {
+        let file = open_regular(path)?;
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        local::digest(self, path, &file, &name).map(|(sha256, _)| sha256)
+    }
+
     fn recall(&self, url: &Url) -> Result<Option<Vec<u8>>> {
         let source = shown(url);
         let Some(key) = self.cache.find(Kind::File, |r| r.source == source) else {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::fetch::{Base, BaseRequest, Fetcher, FileRequest, Verified, k3s};
 use crate::io::digest::Sha256;
+use crate::lock::{Locked, Part};
 use crate::profile::{ImageSource, K3sPlan};
 
 /// The base image a profile names, ready to be baked on.
@@ -26,6 +27,37 @@ pub fn base(fetcher: &Fetcher<'_>, catalogue: &Catalogue, source: &ImageSource) 
     }
 }
 
+/// The base image that a lock pins.
+///
+/// # Errors
+/// [`Error::Verification`] where the profile names another, or a file that is another; those of
+/// [`Fetcher::base`].
+pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked) -> Result<Base> {
+    let pinned = match source {
+        ImageSource::Id(id) => locked.base(id)?,
+        ImageSource::Url { url, sha256 } => {
+            let pinned = locked.base(url)?;
+            locked.same(url, pinned.sha256, sha256)?;
+            pinned
+        }
+        ImageSource::File(path) => {
+            let pinned = &locked.lock().base;
+            let found = fetcher.digest_of(path)?;
+            locked.same(&path.display().to_string(), pinned.sha256, &found.to_string())?;
+            return fetcher.local_base(path, Some(pinned.sha256));
+        }
+    };
+    let Some(url) = &pinned.source else {
+        let image = &pinned.image;
+        return Err(locked.differs(format!("{image} was a file of yours when the lock was made")));
+    };
+    let mut request = from_url(url, Some(pinned.sha256))?;
+    request.name.clone_from(&pinned.image);
+    request.image_sha256 = Some(pinned.image_sha256);
+    request.image_size = Some(pinned.image_size);
+    fetcher.base(&request)
+}
+
 /// A base image that stands in no catalogue.
 ///
 /// # Errors
@@ -39,7 +71,15 @@ pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
         return Err(Error::Refused { action, reason }
             .hint("give the digest the publisher names with --sha256"));
     }
-    Ok(BaseRequest { name, url, sha256, size: None, image_sha256: None, image_size: None })
+    Ok(BaseRequest {
+        name,
+        url,
+        sha256,
+        size: None,
+        image_sha256: None,
+        image_size: None,
+        signature: None,
+    })
 }
 
 /// The node's K3s program: the user's own, or the release's.
@@ -92,6 +132,34 @@ pub fn metallb(fetcher: &Fetcher<'_>) -> Result<(String, Verified<File>)> {
     let found = fetcher.file(&FileRequest { name: name.clone(), url, sha256, size: None });
     let found = found.map_err(|e| e.hint("or give a file with --metallb-manifest"))?;
     Ok((name, found))
+}
+
+/// A part that a lock pins: the user's own file, or from where it was.
+///
+/// # Errors
+/// [`Error::Verification`] where it is another, [`Error::NotFound`] where it was a file that is not
+/// given now, and those of [`Fetcher::file`].
+pub fn locked_part(
+    fetcher: &Fetcher<'_>,
+    locked: &Locked,
+    part: &Part,
+    local: Option<&Path>,
+) -> Result<Verified<File>> {
+    if let Some(path) = local {
+        let found = fetcher.own_file(path)?;
+        locked.same(&path.display().to_string(), part.sha256, &found.sha256().to_string())?;
+        return Ok(found);
+    }
+    let Some(source) = &part.source else {
+        let missing = Error::NotFound { what: "pinned file", name: part.name.clone() };
+        return Err(missing.hint(format!(
+            "it was a file of yours when the lock was made, sha256 {}: give it again",
+            part.sha256
+        )));
+    };
+    let url = Url::parse(source).map_err(|e| Error::Usage(format!("`{source}` is no URL: {e}")))?;
+    let name = format!("{} {}", part.name, part.version.as_deref().unwrap_or_default());
+    fetcher.file(&FileRequest { name, url, sha256: part.sha256, size: Some(part.size) })
 }
 
 fn parse(sha256: &str) -> Result<Sha256> {

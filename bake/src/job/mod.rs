@@ -9,5 +9,6 @@ pub mod extract;
 pub mod fetch;
 pub mod flash;
 pub mod inspect;
+pub mod lock;
 pub mod open;
 pub mod verify;

@@ -6,7 +6,6 @@ use std::io::BufReader;
 use url::Url;
 
 use super::deb822::Paragraphs;
-use super::openpgp::{self, Cleartext, Keyring};
 use super::package::{Origin, Package};
 use super::release::{Listed, Release};
 use super::sources::Source;
@@ -14,6 +13,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::{Fetcher, FileRequest, Verified};
 use crate::io::decompress::{self, Limits};
+use crate::openpgp::{self, Cleartext, Keyring};
 
 /// Largest `Release` in bytes; Debian's has 0.2 MB, Ubuntu's 0.3 MB.
 const RELEASE: u64 = 16 << 20;

@@ -1,12 +1,12 @@
 //! What an image says about its packages: apt's sources and keys, dpkg's database.
 
 use super::deb822::Paragraphs;
-use super::openpgp::Keyring;
 use super::package::{Origin, Package};
 use super::sources::{Source, Trust};
 use crate::error::{Error, IoContext, Result};
 use crate::fs::FileKind;
 use crate::fs::root::Root;
+use crate::openpgp::Keyring;
 
 /// Largest list of sources or keyring in bytes.
 const SMALL: u64 = 4 << 20;

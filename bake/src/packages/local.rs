@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::deb822;
 use super::package::{Origin, Package};
 use crate::error::{Error, IoContext, Result};
+use crate::fetch::{Fetcher, Verified};
 use crate::io::decompress::{self, Limits};
+use crate::io::digest::Sha256;
 
 /// Largest `control.tar` in bytes once unpacked.
 const CONTROL: u64 = 64 << 20;
@@ -20,6 +22,36 @@ const MEMBERS: usize = 8;
 /// # Errors
 /// [`Error::NotFound`] where there is none, [`Error::Corrupt`] for a file that is no package.
 pub fn packages(folder: &Path) -> Result<Vec<Package>> {
+    let paths = files(folder)?;
+    if paths.is_empty() {
+        return Err(Error::NotFound {
+            what: "package (*.deb)",
+            name: folder.display().to_string(),
+        });
+    }
+    paths.into_iter().map(read).collect()
+}
+
+/// The package of a folder with this digest.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Interrupted`].
+pub fn find(
+    folder: &Path,
+    sha256: Sha256,
+    fetcher: &Fetcher<'_>,
+) -> Result<Option<Verified<File>>> {
+    for path in files(folder)? {
+        if fetcher.digest_of(&path)? == sha256 {
+            // Read once more: only what was compared just now is believed.
+            return Ok(Some(fetcher.own_file(&path)?).filter(|file| file.sha256() == sha256));
+        }
+    }
+    Ok(None)
+}
+
+/// The packages of a folder, by file name.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).at("reading", folder)? {
         let path = entry.at("reading", folder)?.path();
@@ -27,14 +59,8 @@ pub fn packages(folder: &Path) -> Result<Vec<Package>> {
             paths.push(path);
         }
     }
-    if paths.is_empty() {
-        return Err(Error::NotFound {
-            what: "package (*.deb)",
-            name: folder.display().to_string(),
-        });
-    }
     paths.sort();
-    paths.into_iter().map(read).collect()
+    Ok(paths)
 }
 
 fn read(path: PathBuf) -> Result<Package> {

@@ -1,14 +1,13 @@
 //! Debian packages for an image: chosen by the image's own apt sources and dpkg database, verified
 //! from the archive's signature down to each file, and cached (docs/packages.md).
 //!
-//! [`gather`] is the way in. Inside: [`sources`] and [`image`] read the image, [`openpgp`] and
-//! [`archive`] decide what is believed, [`universe`], [`resolve`] and [`order`] what is installed.
+//! [`gather`] is the way in. Inside: [`sources`] and [`image`] read the image, [`archive`] decides
+//! what is believed, [`universe`], [`resolve`] and [`order`] what is installed.
 
 mod archive;
 pub mod deb822;
 mod image;
 mod local;
-pub mod openpgp;
 mod order;
 pub mod package;
 pub mod relation;
@@ -28,6 +27,7 @@ use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::{Fetcher, FileRequest, Verified};
 use crate::fs::root::Root;
+use crate::io::digest::Sha256;
 use archive::Archive;
 use package::{Origin, Package};
 use resolve::Unsolved;
@@ -56,6 +56,60 @@ pub struct Staged {
     pub package: nodeconf::Package,
     /// The file.
     pub deb: Verified<File>,
+    /// Where it was fetched from; `None` for a file of the user's.
+    pub url: Option<String>,
+}
+
+/// A package that was chosen before.
+#[derive(Debug, Clone, Copy)]
+pub struct Pinned<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// Its architecture.
+    pub architecture: &'a str,
+    /// Which of dpkg's calls it belongs to.
+    pub batch: u16,
+    /// Where it is; `None` where the user has the file.
+    pub url: Option<&'a str>,
+    /// What it must be.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A package that was chosen before, and nothing is chosen anew: from where it was, or out of
+/// `folder`.
+///
+/// # Errors
+/// [`Error::NotFound`] where it is not in the folder, and those of [`Fetcher::file`].
+pub fn fetch(pinned: &Pinned<'_>, folder: Option<&Path>, fetcher: &Fetcher<'_>) -> Result<Staged> {
+    let Pinned { name, version, architecture, batch, sha256, size, .. } = *pinned;
+    let what = format!("package {name} {version}");
+    let (deb, url) = match (folder, pinned.url) {
+        (Some(folder), _) => (local::find(folder, sha256, fetcher)?, None),
+        (None, Some(url)) => (fetch_from(what.clone(), url, sha256, size, fetcher)?, Some(url)),
+        (None, None) => (None, None),
+    };
+    let deb = deb.ok_or_else(|| {
+        Error::NotFound { what: "package", name: format!("{name} {version}, sha256 {sha256}") }
+            .hint("it was a file of yours: give its folder with --packages")
+    })?;
+    let url = url.map(str::to_owned);
+    Ok(staged(name, version, architecture, batch, deb, url))
+}
+
+fn fetch_from(
+    name: String,
+    url: &str,
+    sha256: Sha256,
+    size: u64,
+    fetcher: &Fetcher<'_>,
+) -> Result<Option<Verified<File>>> {
+    let url = Url::parse(url)
+        .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("{url}: {e}") })?;
+    fetcher.indexed(&FileRequest { url, name, sha256, size: Some(size) }).map(Some)
 }
 
 /// The packages that must be installed for all of the names to be there, in the order in which
@@ -154,32 +208,36 @@ fn unsolved(fault: Unsolved, searched: &str) -> Error {
 
 fn stage(batch: u16, package: &Package, fetcher: &Fetcher<'_>) -> Result<Staged> {
     let name = format!("package {} {}", package.name, package.version);
-    let deb = match &package.origin {
-        Origin::Archive { url, sha256, size } => fetcher.indexed(&FileRequest {
-            url: Url::parse(url).map_err(|e| Error::Corrupt {
-                what: name.clone(),
-                reason: format!("{url}: {e}"),
-            })?,
-            name,
-            sha256: *sha256,
-            size: Some(*size),
-        })?,
-        Origin::File(path) => fetcher.own_file(path)?,
-        Origin::Installed => {
-            return Err(Error::Corrupt { what: name, reason: "it is installed already".into() });
+    let (deb, url) = match &package.origin {
+        Origin::Archive { url, sha256, size } => {
+            (fetch_from(name.clone(), url, *sha256, *size, fetcher)?, Some(url.clone()))
         }
+        Origin::File(path) => (Some(fetcher.own_file(path)?), None),
+        Origin::Installed => (None, None),
     };
+    let installed = || Error::Corrupt { what: name, reason: "it is installed already".into() };
+    let (version, architecture) = (package.version.as_str(), &package.architecture);
+    let deb = deb.ok_or_else(installed)?;
+    Ok(staged(&package.name, version, architecture, batch, deb, url))
+}
+
+fn staged(
+    name: &str,
+    version: &str,
+    architecture: &str,
+    batch: u16,
+    deb: Verified<File>,
+    url: Option<String>,
+) -> Staged {
     // An epoch's colon has no place in a file name; apt escapes it the same way.
-    let version = package.version.as_str().replace(':', "%3a");
-    Ok(Staged {
-        package: nodeconf::Package {
-            file: format!("{}_{version}_{}.deb", package.name, package.architecture),
-            name: package.name.clone(),
-            version: package.version.to_string(),
-            architecture: package.architecture.clone(),
-            sha256: deb.sha256().to_string(),
-            batch,
-        },
-        deb,
-    })
+    let escaped = version.replace(':', "%3a");
+    let package = nodeconf::Package {
+        file: format!("{name}_{escaped}_{architecture}.deb"),
+        name: name.into(),
+        version: version.into(),
+        architecture: architecture.into(),
+        sha256: deb.sha256().to_string(),
+        batch,
+    };
+    Staged { package, deb, url }
 }

@@ -36,6 +36,15 @@ impl Source {
         }
     }
 
+    /// Where its lock lies: `NAME.lock.yaml` beside it, else in the current folder.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        match &self.file {
+            Some(file) => file.with_extension("lock.yaml"),
+            None => PathBuf::from(format!("{}.lock.yaml", self.name)),
+        }
+    }
+
     /// The folder that relative paths in the profile start from: the file's, else the current.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
@@ -102,7 +111,7 @@ impl Search {
         let mut found: Vec<(String, Option<PathBuf>)> = Vec::new();
         let files = self.folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten();
         for file in files.map(|entry| entry.path()) {
-            let yaml = file.extension().is_some_and(|e| e == "yaml");
+            let yaml = file.extension().is_some_and(|e| e == "yaml") && !is_lock(&file);
             if let Some(stem) = file.file_stem().and_then(|s| s.to_str()).filter(|_| yaml)
                 && !found.iter().any(|(name, _)| name == stem)
             {
@@ -117,6 +126,11 @@ impl Search {
         found.sort();
         found
     }
+}
+
+/// A lock lies beside the profile it is of.
+fn is_lock(file: &Path) -> bool {
+    file.to_string_lossy().ends_with(".lock.yaml")
 }
 
 fn is_path(reference: &str) -> bool {

@@ -54,6 +54,9 @@ pub struct Subject {
     pub profile: String,
     /// SHA-256 of the profile's text, where it was read from a file or is built in.
     pub profile_sha256: Option<String>,
+    /// SHA-256 of the profile's lock, where one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_sha256: Option<String>,
     /// Name of the cluster.
     pub cluster: String,
     /// Name of the node; `None` for a golden image, which is no node yet.
@@ -78,6 +81,9 @@ pub struct Base {
     /// SHA-256 of the raw image, where it came verified from a catalogue or a download.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// What that rests on: `digest`, or `digest, signature by KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<String>,
 }
 
 /// Something that came from elsewhere.

@@ -99,6 +99,8 @@ pub struct Material {
     pub sha256: String,
     /// What it is, for people: "K3s v1.36.5+k3s1 for arm64".
     pub what: String,
+    /// The URL it was fetched from; `None` for a file of the user's.
+    pub url: Option<String>,
 }
 
 /// Content of a file to be written.

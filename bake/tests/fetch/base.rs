@@ -37,6 +37,7 @@ fn wanted(server: &Server, published: &[u8]) -> BaseRequest {
         size: Some(published.len() as u64),
         image_sha256: None,
         image_size: None,
+        signature: None,
     }
 }
 

@@ -122,7 +122,7 @@ fn images_are_listed_imported_and_refused() {
     let (code, out, _) = run(&mut bake(home.path(), &["images", "list", "bookworm"]));
     assert!(code == Some(0) && out.contains("raspios-lite-arm64-bookworm"), "{out}");
     let (code, _, said) =
-        run(&mut bake(home.path(), &["images", "pull", "ubuntu-server-arm64-20.04"]));
+        run(&mut bake(home.path(), &["images", "pull", "raspios-lite-armhf-bookworm-2026-09-15"]));
     assert!(code == Some(4) && said.contains("--sha256"), "{said}");
     let (code, _, said) =
         run(&mut bake(home.path(), &["images", "show", "raspios-lite-arm64-trixy"]));

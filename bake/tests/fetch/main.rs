@@ -5,6 +5,9 @@ mod cli;
 mod download;
 mod k3s;
 mod server;
+mod signature;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::sync::Mutex;
 use std::time::Duration;

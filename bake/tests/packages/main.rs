@@ -2,6 +2,7 @@
 
 mod archive;
 mod chosen;
+mod locked;
 #[path = "../fetch/server.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]
 mod server;

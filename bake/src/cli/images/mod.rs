@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Session;
 use crate::catalogue::Catalogue;
 use crate::error::{Error, Result};
-use crate::fetch::{Base, BaseRequest};
+use crate::fetch::{Base, BaseRequest, Verification};
 use crate::io::digest::Sha256;
 use crate::job;
 use crate::units::human;
@@ -56,6 +56,8 @@ struct Pulled {
     bytes: u64,
     source_sha256: Option<Sha256>,
     sha256: Option<Sha256>,
+    #[serde(flatten)]
+    verified: Verification,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
@@ -78,13 +80,15 @@ fn pull(args: &Pull, session: &Session) -> Result<()> {
         Some(request) => fetcher.base(&request)?,
         None => fetcher.local_base(Path::new(&args.name), args.sha256)?,
     };
-    let Base { path, source, len, source_sha256, sha256, .. } = base;
+    let Base { path, source, len, source_sha256, sha256, verified, .. } = base;
     let path = path.display().to_string();
     if session.ui.json() {
-        return session.ui.json_line(&Pulled { path, source, bytes: len, source_sha256, sha256 });
+        let bytes = len;
+        let pulled = Pulled { path, source, bytes, source_sha256, sha256, verified };
+        return session.ui.json_line(&pulled);
     }
     let digest = sha256.map_or_else(String::new, |d| format!(", sha256 {d}"));
-    session.ui.line(format!("{path}: {}{digest}", human(len)))
+    session.ui.line(format!("{path}: {}{digest}, verified by {verified}", human(len)))
 }
 
 /// What a name means: a URL, an image of the catalogue, or, `None`, a file.

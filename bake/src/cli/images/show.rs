@@ -90,6 +90,7 @@ pub(super) fn show(args: &Show, session: &Session) -> Result<()> {
         ("image", bytes(entry.image_size)),
         ("image sha256", digest(entry.image_sha256)),
         ("digest", trust(entry).into()),
+        ("signed by", signed(entry)),
         ("notes", or_dash(entry.notes.as_ref())),
         ("cached", or_dash(cached.as_ref())),
     ] {
@@ -104,6 +105,10 @@ fn trust(entry: &Entry) -> &'static str {
         (Trust::Confirmed, true) => "confirmed",
         (Trust::Unconfirmed, true) => "one source",
     }
+}
+
+fn signed(entry: &Entry) -> String {
+    entry.signature.as_ref().map_or_else(|| "-".into(), |signature| signature.keys.join(" or "))
 }
 
 /// Where the image lies in the cache, if it does.

@@ -5,14 +5,13 @@ use std::fs::File;
 use url::Url;
 
 use super::entry::Kind;
-use super::{Fetcher, FileRequest, Verified};
+use super::{Fetcher, FileRequest, Verified, sums};
 use crate::arch::Arch;
 use crate::error::{Error, Result};
 use crate::io::digest::Sha256;
 
 mod elf;
 mod local;
-mod sums;
 
 pub use local::{Local, local_binary, local_images};
 
@@ -150,7 +149,10 @@ fn missing(version: &str, arch: Arch, asset: Asset) -> Error {
 }
 
 /// Where a release has a file; the `+` of the version is escaped.
-fn asset_url(version: &str, file_name: &str) -> Result<Url> {
+///
+/// # Errors
+/// [`Error::Usage`] for a version that is none.
+pub fn asset_url(version: &str, file_name: &str) -> Result<Url> {
     let usage =
         || Error::Usage(format!("`{version}` is no K3s version: write for example v1.36.5+k3s1"));
     let sound = version.starts_with('v')

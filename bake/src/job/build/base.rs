@@ -9,8 +9,10 @@ use crate::error::{Context, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
 use crate::fs::root::Root;
+use crate::io::digest::Sha256;
 use crate::job::fetch;
 use crate::job::open::{Opened, lock, open_source};
+use crate::lock::Locked;
 use crate::profile::{ImageSource, NodePlan};
 use crate::provenance;
 use crate::recipe::Traits;
@@ -27,11 +29,28 @@ pub struct Base {
     pub path: PathBuf,
     /// SHA-256 of the raw image, where it is known without reading all of it.
     pub sha256: Option<String>,
+    /// What that rests on: `digest`, or `digest, signature by KEY`.
+    pub verified: Option<String>,
     /// What it is.
     pub traits: Traits,
     /// Whether it had been baked before.
     pub again: bool,
+    /// What was fetched, before anything was taken back.
+    pub fetched: Fetched,
     image: SharedImage,
+}
+
+/// A base image as it came.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its URL; `None` for a file of the user's.
+    pub url: Option<String>,
+    /// Digest of the file as published.
+    pub published: Option<Sha256>,
+    /// Digest of the image inside.
+    pub image: Option<Sha256>,
+    /// Length of the image inside, in bytes.
+    pub len: u64,
 }
 
 impl Base {
@@ -40,13 +59,34 @@ impl Base {
     /// # Errors
     /// What fetching fails with; [`crate::error::Error::Unsupported`] for an image that is not
     /// understood.
-    pub fn open(source: &ImageSource, fetcher: &Fetcher<'_>, sink: &dyn Sink) -> Result<Self> {
-        let catalogue = Catalogue::load(Catalogue::user_folder().as_deref())?;
-        let found = fetch::base(fetcher, &catalogue, source)?;
-        let mut name = match source {
-            ImageSource::Id(id) => id.clone(),
-            ImageSource::File(path) => file_name(path),
-            ImageSource::Url { url, .. } => url.rsplit('/').next().unwrap_or(url).to_owned(),
+    pub fn open(
+        source: &ImageSource,
+        locked: Option<&Locked>,
+        fetcher: &Fetcher<'_>,
+        sink: &dyn Sink,
+    ) -> Result<Self> {
+        let found = match locked {
+            Some(locked) => fetch::locked_base(fetcher, source, locked)?,
+            None => {
+                let catalogue = Catalogue::load(Catalogue::user_folder().as_deref())?;
+                fetch::base(fetcher, &catalogue, source)?
+            }
+        };
+        let mut name = match (source, locked) {
+            // Its file may have another name here.
+            (ImageSource::File(_), Some(locked)) => locked.lock().base.image.clone(),
+            _ => name_of(source),
+        };
+        let fetched = Fetched {
+            url: found.source_url(),
+            published: found.source_sha256,
+            image: found.sha256,
+            len: found.len,
+        };
+        let mut verified = match locked {
+            // The same wherever it is baked, and whatever could be verified there.
+            Some(locked) => locked.lock().base.verified.clone(),
+            None => found.verified.digest.then(|| found.verified.to_string()),
         };
         let mut sha256 = found.sha256.map(|digest| digest.to_string());
         let path = found.path;
@@ -58,12 +98,12 @@ impl Base {
         if let Some(earlier) = earlier {
             opened.root_mut()?.commit()?;
             // What it comes from is still the image that nothing had been baked into.
-            provenance::Base { name, sha256, .. } = earlier;
+            provenance::Base { name, sha256, verified, .. } = earlier;
         }
         let looking = || format!("looking at {}", path.display());
         let traits = Traits::detect(opened.root()?).with_context(looking)?;
         let image = opened.image().clone();
-        Ok(Self { name, path, sha256, traits, again, image })
+        Ok(Self { name, path, sha256, verified, traits, again, fetched, image })
     }
 
     /// The image, to be looked at or changed; the base itself stays as it is.
@@ -90,6 +130,15 @@ impl Base {
             sink.emit(Event::Note { message });
         }
         Ok(())
+    }
+}
+
+/// How messages and records call a base image.
+pub(crate) fn name_of(source: &ImageSource) -> String {
+    match source {
+        ImageSource::Id(id) => id.clone(),
+        ImageSource::File(path) => file_name(path),
+        ImageSource::Url { url, .. } => url.rsplit('/').next().unwrap_or(url).to_owned(),
     }
 }
 

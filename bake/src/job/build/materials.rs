@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::base::Base;
 use super::{Sources, file_name, firstboot};
 use crate::arch::Arch;
+use crate::catalogue;
 use crate::error::{Context, IoContext, Result};
 use crate::event::Sink;
-use crate::fetch::{Fetcher, Verified};
+use crate::fetch::{Fetcher, Verified, k3s};
 use crate::fs::root::Root;
 use crate::io::digest::Sha256;
 use crate::job::{clock, fetch};
@@ -38,12 +39,16 @@ pub(super) fn gather(
     if let Some(wanted) = &plan.k3s {
         let local = sources.k3s.as_deref();
         let found = fetch::k3s_binary(fetcher, sink, wanted, arch, local)?;
-        program = Some(verified(found, format!("K3s {} for {arch}", wanted.version))?);
+        let url = k3s::asset_url(&wanted.version, &k3s::Asset::Binary.file_name(arch))?;
+        let url = local.is_none().then(|| url.to_string());
+        program = Some(verified(found, format!("K3s {} for {arch}", wanted.version), url)?);
         let local = sources.airgap_images.as_deref();
         if wanted.airgap || local.is_some() {
             let (file_name, found) = fetch::k3s_images(fetcher, wanted, arch, local)?;
             let what = format!("images of K3s {} for {arch}", wanted.version);
-            airgap = Some(Bundle { file_name, material: verified(found, what)? });
+            let url = k3s::asset_url(&wanted.version, &file_name)?;
+            let url = local.is_none().then(|| url.to_string());
+            airgap = Some(Bundle { file_name, material: verified(found, what, url)? });
         }
     }
     let metallb = match &sources.metallb_manifest {
@@ -51,7 +56,7 @@ pub(super) fn gather(
         Some(path) => Some(local(path, file_name(path))?),
         None => {
             let (what, found) = fetch::metallb(fetcher)?;
-            Some(verified(found, what)?)
+            Some(verified(found, what, Some(catalogue::metallb()?.url))?)
         }
     };
     let packages = packages(plan, sources.packages.as_deref(), root, arch, fetcher, sink)?;
@@ -75,11 +80,13 @@ fn packages(
     }
     let wanted = Wanted { root, architecture, names: &names, now: clock::wall(), folder };
     let staged = packages::gather(&wanted, fetcher, sink)?.into_iter();
-    let deb = |Staged { package, deb }: Staged| {
-        let what = format!("{} {}", package.name, package.version);
-        Ok(Deb { package, material: verified(deb, what)? })
-    };
     staged.map(deb).collect()
+}
+
+pub(super) fn deb(staged: Staged) -> Result<Deb> {
+    let Staged { package, deb, url } = staged;
+    let what = format!("{} {}", package.name, package.version);
+    Ok(Deb { package, material: verified(deb, what, url)? })
 }
 
 /// What makes an image of the node another one, besides its plan.
@@ -126,7 +133,7 @@ pub(super) fn components(
     all
 }
 
-fn named_files(plan: &NodePlan) -> impl Iterator<Item = &Path> {
+pub(super) fn named_files(plan: &NodePlan) -> impl Iterator<Item = &Path> {
     let files = plan.files.iter().filter_map(|file| match &file.content {
         FileContent::Host(HostFile { path, .. }) => Some(path.as_path()),
         FileContent::Inline(_) => None,
@@ -134,17 +141,22 @@ fn named_files(plan: &NodePlan) -> impl Iterator<Item = &Path> {
     plan.manifests.iter().map(|m| m.path.as_path()).chain(files)
 }
 
-fn verified(found: Verified<File>, what: String) -> Result<Material> {
+pub(super) fn verified(
+    found: Verified<File>,
+    what: String,
+    url: Option<String>,
+) -> Result<Material> {
     let (sha256, path) = (found.sha256().to_string(), found.path().to_owned());
     let source = FileSource::of_file(found.into_inner(), path)?;
-    Ok(Material { payload: Payload(Arc::new(source)), sha256, what })
+    Ok(Material { payload: Payload(Arc::new(source)), sha256, what, url })
 }
 
-fn local(path: &Path, what: String) -> Result<Material> {
+pub(super) fn local(path: &Path, what: String) -> Result<Material> {
     let path: PathBuf = path.to_owned();
     // Opened first and hashed through the same handle: what is baked is what was hashed.
     let source = FileSource::open(&path)?;
     let file = File::open(&path).at("opening", &path)?;
     let (sha256, _) = Sha256::of_reader(&file).at("reading", &path)?;
-    Ok(Material { payload: Payload(Arc::new(source)), sha256: sha256.to_string(), what })
+    let payload = Payload(Arc::new(source));
+    Ok(Material { payload, sha256: sha256.to_string(), what, url: None })
 }

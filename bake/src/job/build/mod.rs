@@ -9,6 +9,7 @@ mod firstboot;
 mod golden;
 mod materials;
 mod node;
+mod pinned;
 mod report;
 mod size;
 mod workshop;
@@ -21,10 +22,12 @@ use crate::emit::{self, Spec};
 use crate::error::Result;
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
+use crate::lock;
 use crate::profile::{Claim, ClusterSecrets, NodePlan, SecretsFile};
 use crate::sys::interrupt::Cancel;
 
-pub use base::Base;
+pub(crate) use base::name_of as base_name;
+pub use base::{Base, Fetched};
 pub(in crate::job) use cards::warnings;
 pub use golden::{Check, Golden};
 pub use node::NodeImage;
@@ -46,6 +49,8 @@ pub struct Sources {
     pub firstboot: Option<PathBuf>,
     /// Folder of `.deb` files to take packages from instead of the image's sources.
     pub packages: Option<PathBuf>,
+    /// The profile's lock.
+    pub lock: lock::Use,
 }
 
 /// What to bake.

@@ -20,6 +20,8 @@ pub struct Report {
     pub base: String,
     /// What that image said it is.
     pub os: String,
+    /// What that image was verified by; `None` for a file of the user's.
+    pub verified: Option<String>,
     /// What came from elsewhere.
     pub components: Vec<Component>,
     /// Files made, changed or removed in the image.
@@ -60,6 +62,7 @@ impl Report {
             incarnation: record.node.incarnation.unwrap_or_default(),
             base: record.base.name,
             os: record.base.os,
+            verified: record.base.verified,
             components: record.components,
             files: record.files.len(),
             again,

@@ -7,11 +7,12 @@ use nodeconf::{Node, Role};
 
 use super::base::Base;
 use super::golden::{Check, Golden};
-use super::{Sources, materials};
+use super::{Sources, materials, pinned};
 use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
 use crate::job::clock;
+use crate::lock::Locked;
 use crate::profile::NodePlan;
 use crate::provenance::{self, Component, Record};
 use crate::recipe::apply::Applied;
@@ -24,6 +25,7 @@ use crate::sys::interrupt::Cancel;
 #[derive(Debug)]
 pub struct Workshop {
     base: Arc<Base>,
+    locked: Option<Arc<Locked>>,
     stocks: Vec<(Role, Arc<Stock>)>,
     goldens: Mutex<BTreeMap<(String, i64), Arc<Golden>>>,
 }
@@ -35,6 +37,7 @@ pub struct Stock {
     materials: Materials,
     components: Vec<Component>,
     profile_sha256: Option<String>,
+    lock_sha256: Option<String>,
 }
 
 /// A node that is planned to the last edit.
@@ -53,8 +56,8 @@ impl Workshop {
     /// Fetches the base image and what the roles of these nodes of one profile need.
     ///
     /// # Errors
-    /// What fetching fails with; [`Error::Unsupported`] for an image that is not understood,
-    /// [`Error::Refused`] for one that is another node's already.
+    /// What fetching fails with; [`Error::Verification`] for what is not as the lock pins it,
+    /// [`Error::Unsupported`] for an image that is not understood, [`Error::Refused`] for one that is another node's already.
     pub fn open(
         plans: &[NodePlan],
         sources: &Sources,
@@ -64,7 +67,8 @@ impl Workshop {
         let Some(first) = plans.first() else {
             return Err(Error::Usage("no node is to be baked".into()));
         };
-        let base = Arc::new(Base::open(&first.image, fetcher, sink)?);
+        let locked = sources.lock.read()?.map(Arc::new);
+        let base = Arc::new(Base::open(&first.image, locked.as_deref(), fetcher, sink)?);
         let mut stocks: Vec<(Role, Arc<Stock>)> = Vec::new();
         for plan in plans {
             base.admit(plan, sink)?;
@@ -73,13 +77,18 @@ impl Workshop {
             }
             let view = base.view()?;
             let arch = base.traits.architecture;
-            let materials = materials::gather(plan, sources, view.root()?, arch, fetcher, sink)?;
+            let materials = match &locked {
+                Some(locked) => pinned::gather(plan, sources, locked, arch, fetcher)?,
+                None => materials::gather(plan, sources, view.root()?, arch, fetcher, sink)?,
+            };
             let components = materials::components(plan, sources, &materials);
             let profile_sha256 = sources.profile_sha256.clone();
-            let stock = Stock { base: base.clone(), materials, components, profile_sha256 };
+            let lock_sha256 = locked.as_ref().map(|locked| locked.sha256().to_string());
+            let base = base.clone();
+            let stock = Stock { base, materials, components, profile_sha256, lock_sha256 };
             stocks.push((plan.node.role, Arc::new(stock)));
         }
-        Ok(Self { base, stocks, goldens: Mutex::default() })
+        Ok(Self { base, locked, stocks, goldens: Mutex::default() })
     }
 
     /// The base image.
@@ -102,9 +111,12 @@ impl Workshop {
     /// [`Error::Usage`] where plan and image contradict each other.
     pub fn plan(&self, plan: NodePlan) -> Result<Planned> {
         let stock = self.stock(&plan)?.clone();
-        let time = match clock::fixed()? {
-            Some(fixed) => fixed,
-            None => self.base.traits.built.max(i64::try_from(plan.newest_input).unwrap_or(0)),
+        let time = match (&self.locked, clock::fixed()?) {
+            (Some(locked), _) => locked.lock().time,
+            (None, Some(fixed)) => fixed,
+            (None, None) => {
+                self.base.traits.built.max(i64::try_from(plan.newest_input).unwrap_or(0))
+            }
         };
         let recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
         Ok(Planned { plan, recipe, time, stock })
@@ -129,6 +141,14 @@ impl Workshop {
         let golden = Arc::new(Golden::bake(planned, Check::Whole, sink, cancel)?);
         goldens.insert(key, golden.clone());
         Ok(golden)
+    }
+
+    /// What the nodes of a plan's role are made of.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a role the workshop was not opened for.
+    pub fn materials(&self, plan: &NodePlan) -> Result<&Materials> {
+        self.stock(plan).map(|stock| &stock.materials)
     }
 
     fn stock(&self, plan: &NodePlan) -> Result<&Arc<Stock>> {
@@ -159,6 +179,7 @@ impl Stock {
             node: provenance::Subject {
                 profile: plan.profile.clone(),
                 profile_sha256: self.profile_sha256.clone(),
+                lock_sha256: self.lock_sha256.clone(),
                 cluster: plan.cluster.name.clone(),
                 name: node.map(|node| node.name.clone()),
                 role: plan.node.role,
@@ -169,6 +190,7 @@ impl Stock {
                 os: self.base.traits.os.to_string(),
                 architecture: self.base.traits.architecture.name().into(),
                 sha256: self.base.sha256.clone(),
+                verified: self.base.verified.clone(),
             },
             components: self.components.clone(),
             time: *time,

@@ -29,6 +29,7 @@ fn material(content: &str, what: &str) -> Material {
         payload: Payload(std::sync::Arc::new(BytesSource::new(content.as_bytes()))),
         sha256: hex::encode(Sha256::digest(content)),
         what: what.into(),
+        url: None,
     }
 }
 
@@ -95,6 +96,7 @@ fn record(plan: &NodePlan, applied: &Applied) -> Record {
         node: Subject {
             profile: plan.profile.clone(),
             profile_sha256: None,
+            lock_sha256: None,
             cluster: plan.cluster.name.clone(),
             name: Some(plan.node.name.clone()),
             role: plan.node.role,
@@ -105,6 +107,7 @@ fn record(plan: &NodePlan, applied: &Applied) -> Record {
             os: String::new(),
             architecture: String::new(),
             sha256: None,
+            verified: None,
         },
         components: Vec::new(),
         time: fixtures::BUILT,

@@ -1,11 +1,13 @@
 //! Public keys with their subkeys, and which of them may sign (RFC 9580, 5.5, 10.1).
 
 use std::fmt;
+use std::io::{self, Read};
 
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use super::armor;
 use super::crypto::{Digests, Public};
+use super::hashed;
 use super::packet::{self, Packet, seconds};
 use super::signature::{
     BINARY, CERTIFICATION, DIRECT, KEY_REVOCATION, PRIMARY_BINDING, SUBKEY_BINDING,
@@ -21,6 +23,8 @@ const SIGNS: u8 = 0x02;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     fingerprint: [u8; 20],
+    /// Of the primary key it belongs to: the one people know.
+    certificate: [u8; 20],
     /// The whole packet body: what signatures over the key hash.
     body: Vec<u8>,
     created: u64,
@@ -64,9 +68,16 @@ impl Keyring {
     /// The same keyring with only the keys, or keys of the same file, that `fingerprints` name.
     #[must_use]
     pub fn only(&self, fingerprints: &[String]) -> Self {
-        let wanted = |key: &Key| fingerprints.contains(&key.fingerprint());
+        let named = |bytes: [u8; 20]| fingerprints.contains(&hex::encode_upper(bytes));
+        let wanted = |key: &Key| named(key.fingerprint) || named(key.certificate);
         let keys = self.keys.iter().filter(|key| wanted(key)).cloned().collect();
         Self { keys, origins: self.origins.clone() }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
     /// Where keys were looked for.
@@ -178,6 +189,7 @@ fn subkey(primary: &Key, body: &[u8], binding: &Signature) -> Option<Key> {
         && primary.signed(binding, &[&over[0], &over[1]])
         && back.kind == PRIMARY_BINDING
         && key.signed(&back, &[&over[0], &over[1]]);
+    key.certificate = primary.fingerprint;
     key.expires = binding.key_lifetime.map(|s| key.created + s);
     sound.then_some(key)
 }
@@ -190,6 +202,7 @@ impl Key {
         let (&algorithm, material) = rest.split_first()?;
         let mut key = Self {
             fingerprint: [0; 20],
+            certificate: [0; 20],
             body: body.to_vec(),
             created: seconds(created)?,
             public: Public::parse(algorithm, material)?,
@@ -198,6 +211,7 @@ impl Key {
         };
         let fingerprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, &key.hashed());
         key.fingerprint = fingerprint.as_ref().try_into().ok()?;
+        key.certificate = key.fingerprint;
         Some(key)
     }
 
@@ -205,6 +219,18 @@ impl Key {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex::encode_upper(self.fingerprint)
+    }
+
+    /// The fingerprint of the primary key it belongs to: the one people know.
+    #[must_use]
+    pub fn certificate(&self) -> String {
+        hex::encode_upper(self.certificate)
+    }
+
+    /// When it ends, in seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn expires(&self) -> Option<u64> {
+        self.expires
     }
 
     /// The key as fingerprints and signatures hash it (RFC 9580, 5.5.4).
@@ -215,23 +241,31 @@ impl Key {
 
     /// Whether the key made `signature` over `parts`.
     fn signed(&self, signature: &Signature, parts: &[&[u8]]) -> bool {
-        let message = [parts.concat(), signature.trailer()].concat();
-        !signature.critical && self.public.verify(signature, &message, Digests::Legacy).is_ok()
+        if signature.critical {
+            return false;
+        }
+        let message = parts.concat();
+        let digest = hashed::digest(signature, &mut message.as_slice(), Digests::Legacy);
+        digest.is_ok_and(|d| d.is_ok_and(|d| self.public.verify(signature, &d).is_ok()))
     }
 
-    /// Whether `signature` over `data` holds; else the reason.
+    /// Whether `signature` over all of `data` holds; else the reason.
     pub(super) fn verify(
         &self,
         signature: &Signature,
-        data: &[u8],
+        data: &mut impl Read,
         now: u64,
-    ) -> Result<(), String> {
-        let message = match signature.kind {
-            BINARY => [data, &signature.trailer()].concat(),
-            TEXT => [canonical(data), signature.trailer()].concat(),
-            _ => return Err("it is no signature over data".into()),
-        };
-        self.public.verify(signature, &message, Digests::Modern)?;
+    ) -> io::Result<Result<(), String>> {
+        if !matches!(signature.kind, BINARY | TEXT) {
+            return Ok(Err("it is no signature over data".into()));
+        }
+        let digest = hashed::digest(signature, data, Digests::Modern)?;
+        let held = digest.and_then(|digest| self.public.verify(signature, &digest));
+        Ok(held.and_then(|()| self.timely(signature, now)))
+    }
+
+    /// Whether key and signature were good when it was made, and are now.
+    fn timely(&self, signature: &Signature, now: u64) -> Result<(), String> {
         let created = signature.created.ok_or("it does not say when it was made")?;
         if signature.critical {
             return Err("it has conditions that are not supported".into());
@@ -256,20 +290,6 @@ impl Key {
         }
         Ok(())
     }
-}
-
-/// Line ends as text signatures hash them.
-fn canonical(data: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(data.len() + data.len() / 32);
-    let mut last = 0;
-    for &byte in data {
-        if byte == b'\n' && last != b'\r' {
-            text.push(b'\r');
-        }
-        text.push(byte);
-        last = byte;
-    }
-    text
 }
 
 fn day(seconds: u64) -> String {

@@ -1,4 +1,4 @@
-//! `sha256sum-<arch>.txt`, in the format of sha256sum(1).
+//! Lists of checksums in the format of sha256sum(1): `sha256sum-<arch>.txt`, `SHA256SUMS`.
 
 use crate::io::digest::Sha256;
 

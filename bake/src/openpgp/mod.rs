@@ -1,12 +1,14 @@
-//! Signatures as archives make them: OpenPGP (RFC 4880, RFC 9580), verification only.
+//! Signatures as publishers make them: OpenPGP (RFC 4880, RFC 9580), verification only.
 //!
-//! What is read here is framing; the cryptography is `ring`'s. Version 4 keys and signatures, RSA
-//! from 2048 bits on and Ed25519, SHA-2 for what is signed: what archives of Debian, Ubuntu and
-//! Raspberry Pi OS use. Anything else is not trusted, and said so.
+//! Archives of packages and publishers of base images are believed by the same rules. Version 4
+//! keys and signatures, RSA from 2048 bits on and Ed25519, SHA-2 for what is signed: what Debian,
+//! Ubuntu and Raspberry Pi OS use. Anything else is not trusted, and said so. ADR 120 says why this
+//! is ours.
 
 mod armor;
 mod cleartext;
 mod crypto;
+mod hashed;
 mod key;
 mod packet;
 mod signature;
@@ -14,10 +16,12 @@ mod signature;
 pub use cleartext::Cleartext;
 pub use key::{Key, Keyring};
 
+use std::io::{self, Cursor, Read, Seek};
+
 use signature::Signature;
 
 /// Why data is not believed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The bytes are no signature or no signed text.
     #[error("{0}")]
@@ -33,6 +37,9 @@ pub enum Fault {
     /// Keys are known, and none of their signatures holds.
     #[error("{}", .0.join("; "))]
     Bad(Vec<String>),
+    /// What is signed could not be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
 }
 
 fn list(signers: &[String]) -> String {
@@ -40,15 +47,30 @@ fn list(signers: &[String]) -> String {
     keys.join(" and ")
 }
 
-/// The keys whose signatures in `signatures` (binary or armoured) over `data` hold; at least one.
+/// As [`detached`], of what is in memory.
+///
+/// # Errors
+/// As [`detached`].
+pub fn verify(
+    data: &[u8],
+    signatures: &[u8],
+    keys: &Keyring,
+    now: u64,
+) -> Result<Vec<String>, Fault> {
+    detached(&mut Cursor::new(data), signatures, keys, now)
+}
+
+/// The certificates whose signatures in `signatures` (binary or armoured) over all of `data` hold;
+/// at least one.
 ///
 /// `now` is seconds since 1970-01-01 UTC: a key that has expired by the time of its signature, or
-/// a signature from the future, is not believed.
+/// a signature from the future, is not believed. `data` is read once for every signature of a key
+/// that is known.
 ///
 /// # Errors
 /// [`Fault`], where there is none.
-pub fn verify(
-    data: &[u8],
+pub fn detached(
+    data: &mut (impl Read + Seek),
     signatures: &[u8],
     keys: &Keyring,
     now: u64,
@@ -67,8 +89,9 @@ pub fn verify(
             unknown.push(signature.issuer());
             continue;
         };
-        match signer.verify(&signature, data, now) {
-            Ok(()) => good.push(signer.fingerprint()),
+        data.rewind().map_err(Fault::Unreadable)?;
+        match signer.verify(&signature, data, now).map_err(Fault::Unreadable)? {
+            Ok(()) => good.push(signer.certificate()),
             Err(reason) => {
                 bad.push(format!("the signature of key {}: {reason}", signer.fingerprint()))
             }

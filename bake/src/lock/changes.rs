@@ -1,0 +1,96 @@
+//! What differs between two locks, for people.
+
+use std::collections::BTreeMap;
+
+use super::Lock;
+
+impl Lock {
+    /// One line for everything that differs in `new`, most telling first: versions where they
+    /// differ, else digests.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<String> {
+        let (old, new) = (self.listed(), new.listed());
+        let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+        names.sort();
+        names.dedup();
+        let mut lines = Vec::new();
+        for name in names {
+            match (old.get(name), new.get(name)) {
+                (Some(was), Some(is)) if was != is => lines.push(format!("{name} {}", was.to(is))),
+                (None, Some(is)) => lines.push(format!("{name}: new, {}", is.shown)),
+                (Some(was), None) => lines.push(format!("{name}: gone, was {}", was.shown)),
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    fn listed(&self) -> BTreeMap<String, Listed> {
+        let plain = |text: String| Listed { shown: text, sha256: String::new() };
+        let mut all = BTreeMap::from([
+            ("bake".to_owned(), plain(self.bake.clone())),
+            ("time".to_owned(), plain(day(self.time))),
+            (
+                "base".to_owned(),
+                Listed {
+                    shown: name(self.base.source.as_ref(), &self.base.image),
+                    sha256: self.base.image_sha256.to_string(),
+                },
+            ),
+        ]);
+        for part in &self.parts {
+            let shown =
+                part.version.clone().unwrap_or_else(|| name(part.source.as_ref(), "your file"));
+            let listed = Listed { shown, sha256: part.sha256.to_string() };
+            all.insert(part.name.clone(), listed);
+        }
+        for file in &self.files {
+            let shown = format!("{} bytes", file.size);
+            let listed = Listed { shown, sha256: file.sha256.to_string() };
+            all.insert(format!("file {}", file.path), listed);
+        }
+        for package in &self.packages {
+            let listed =
+                Listed { shown: package.version.clone(), sha256: package.sha256.to_string() };
+            all.insert(format!("package {}", package.name), listed);
+        }
+        for selection in &self.selections {
+            let batches: Vec<String> = selection.batches.iter().map(|b| b.join(" ")).collect();
+            let shown = if batches.is_empty() { "nothing".into() } else { batches.join(" | ") };
+            all.insert(format!("to install for {}", selection.wanted.join(" ")), plain(shown));
+        }
+        for image in &self.container_images {
+            all.insert(format!("container image {image}"), plain("named".into()));
+        }
+        all
+    }
+}
+
+/// One thing, as it is shown and told apart.
+#[derive(PartialEq, Eq)]
+struct Listed {
+    shown: String,
+    sha256: String,
+}
+
+impl Listed {
+    fn to(&self, new: &Self) -> String {
+        if self.shown != new.shown {
+            return format!("{} -> {}", self.shown, new.shown);
+        }
+        let short = |digest: &str| digest.chars().take(16).collect::<String>();
+        let (was, is) = (short(&self.sha256), short(&new.sha256));
+        format!("{}: other bytes, sha256 {was}… -> {is}…", self.shown)
+    }
+}
+
+/// The last part of a URL; `otherwise` for what lies on a disk.
+fn name(source: Option<&String>, otherwise: &str) -> String {
+    let last = source.and_then(|url| url.rsplit('/').next());
+    last.unwrap_or(otherwise).to_owned()
+}
+
+fn day(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds);
+    time.map_or_else(|_| format!("@{seconds}"), |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}

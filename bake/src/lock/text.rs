@@ -1,0 +1,92 @@
+//! A lock as YAML: what people read, and what is read back.
+
+use std::path::Path;
+
+use super::{Lock, VERSION};
+use crate::error::{Error, Fault, IoContext, Position, Result};
+
+impl Lock {
+    /// Reads a lock; `what` names it in messages.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the place of the fault, and for a version this build does not know.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        let fault = |at, message| Error::Invalid {
+            what: what.into(),
+            faults: vec![Fault {
+                key: String::new(),
+                at,
+                message,
+                help: Some("`bake lock --update` writes it anew".into()),
+            }],
+        };
+        let lock: Self = serde_saphyr::from_str(text).map_err(|error| {
+            let at = error.location().and_then(|at| {
+                let line = usize::try_from(at.line()).ok().filter(|line| *line > 0)?;
+                Some(Position { line, column: usize::try_from(at.column()).ok()? })
+            });
+            fault(at, error.without_snippet().to_string())
+        })?;
+        if lock.version != VERSION {
+            let message = format!("version {} is not known, only {VERSION}", lock.version);
+            return Err(fault(None, message));
+        }
+        Ok(lock)
+    }
+
+    /// Reads the lock at `path`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and those of [`Lock::parse`].
+    pub fn read(path: &Path) -> Result<Option<(Self, String)>> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some((Self::parse(&path.display().to_string(), &text)?, text))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("reading", path, e)),
+        }
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it cannot be written as YAML.
+    pub fn render(&self) -> Result<String> {
+        let body = serde_saphyr::to_string(self).map_err(|e| Error::Corrupt {
+            what: "the lock to be written".into(),
+            reason: e.to_string(),
+        })?;
+        Ok(format!(
+            "# What the images of profile {} are made of, pinned by digest. `bake lock` wrote it; a\n\
+             # bake with this file beside the profile uses exactly this, or fails. `bake lock --update`\n\
+             # writes it anew and says what changed, `bake lock --check` compares (docs/trust.md).\n{body}",
+            self.profile
+        ))
+    }
+
+    /// Writes it to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = self.render()?;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).at("creating a file in", folder)?;
+        std::io::Write::write_all(&mut file, text.as_bytes()).at("writing", path)?;
+        file.as_file().sync_all().at("writing", path)?;
+        readable(file.as_file()).at("writing", path)?;
+        file.persist(path).map_err(|e| Error::io("writing", path, e.error))?;
+        Ok(())
+    }
+}
+
+/// It holds no secret, and temporary files are for their owner alone.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! A profile with a lock is baked of exactly what the lock says, or not at all.
+
+use super::*;
+
+const MANIFEST: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: probe}
+spec:
+  containers:
+    - name: probe
+      image: \"registry.example/probe:1.2\"
+";
+
+/// As [`Bench::bake`], in `folder` and without a date.
+fn bake(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bake"))
+        .args(arguments)
+        .args(["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
+        .args(["--cache-dir", "cache"])
+        .current_dir(folder)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .output()
+        .unwrap()
+}
+
+fn done(out: Output) -> String {
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{said}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn failed(out: Output, status: i32) -> String {
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(status), "{said}");
+    said
+}
+
+fn sha256(path: &Path) -> String {
+    run("sha256sum", &[&text(path)]).split(' ').next().unwrap().to_owned()
+}
+
+/// A bench whose profile has a manifest.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("manifests")).unwrap();
+    fs::write(bench.path("manifests/probe.yaml"), MANIFEST).unwrap();
+    let profile = PROFILE.replace("nodes:", "manifests: [manifests/*.yaml]\nnodes:");
+    fs::write(bench.path("edge.yaml"), profile).unwrap();
+    bench
+}
+
+fn change(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from}: {text}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+#[test]
+fn what_is_locked_is_baked_and_anything_else_is_refused() {
+    let bench = bench();
+    let here = bench.dir.path();
+    let said = failed(bake(here, &["--out", "node1.img", "--locked"]), 2);
+    assert!(said.contains("edge.lock.yaml") && said.contains("bake lock"), "{said}");
+    done(bake(here, &["lock"]));
+    let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+    for name in ["base.img", "k3s", "firstboot", "manifests/probe.yaml"] {
+        assert!(lock.contains(&sha256(&bench.path(name))), "{name}: {lock}");
+    }
+    assert!(lock.contains("registry.example/probe:1.2"), "{lock}");
+    failed(bake(here, &["lock"]), 4);
+    done(bake(here, &["lock", "--check"]));
+    done(bake(here, &["--out", "node1.img", "--locked"]));
+    bench.judge("node1.img");
+    let record = format!("{}:/etc/bake/record.json", text(&bench.path("node1.img")));
+    let record = run(env!("CARGO_BIN_EXE_bake"), &["cat", &record]);
+    assert!(record.contains(&sha256(&bench.path("edge.lock.yaml"))), "{record}");
+
+    let out = ["--out", "other.img", "--node", "node1"];
+    let refused = |what: &str, part: &str, spoil: &dyn Fn(&Path)| {
+        let path = bench.path(what);
+        let (sound, time) = (fs::read(&path).unwrap(), path.metadata().unwrap().modified());
+        spoil(&path);
+        let said = failed(bake(here, &out), 3);
+        assert!(said.contains(part) && said.contains("bake lock --update"), "{what}: {said}");
+        assert!(!bench.path("other.img").exists(), "{what}");
+        failed(bake(here, &["lock", "--check"]), 3);
+        fs::write(&path, sound).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(time.unwrap()).unwrap();
+    };
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    refused("base.img", "base.img", &flip);
+    refused("k3s", "k3s", &flip);
+    refused("firstboot", "firstboot", &flip);
+    refused("manifests/probe.yaml", "manifests/probe.yaml", &|p| change(p, "1.2", "6.6"));
+    let first = sha256(&bench.path("manifests/probe.yaml"));
+    let wrong = "0".repeat(64);
+    refused("edge.lock.yaml", "manifests/probe.yaml", &|p| change(p, &first, &wrong));
+    refused("edge.lock.yaml", "v1.37.1+k3s1", &|p| change(p, "v1.36.5+k3s1", "v1.37.1+k3s1"));
+    refused("edge.lock.yaml", "bake 0.0.9", &|p| {
+        change(p, concat!("bake: \"", env!("CARGO_PKG_VERSION")), "bake: \"0.0.9");
+    });
+    fs::write(bench.path("manifests/new.yaml"), MANIFEST).unwrap();
+    let said = failed(bake(here, &out), 3);
+    assert!(said.contains("manifests/new.yaml is not in the lock"), "{said}");
+    done(bake(here, &[&out[..], &["--no-lock"]].concat()));
+}
+
+#[test]
+fn an_update_says_what_changed() {
+    let bench = bench();
+    let here = bench.dir.path();
+    done(bake(here, &["lock"]));
+    assert!(done(bake(here, &["lock", "--update"])).contains("unchanged"));
+    change(&bench.path("manifests/probe.yaml"), "probe:1.2", "probe:1.3");
+    let said = failed(bake(here, &["lock", "--check"]), 3);
+    assert!(said.contains("manifests/probe.yaml"), "{said}");
+    let said = done(bake(here, &["lock", "--update"]));
+    assert!(said.contains("file manifests/probe.yaml"), "{said}");
+    assert!(said.contains("container image registry.example/probe:1.3: new"), "{said}");
+    done(bake(here, &["lock", "--check"]));
+    fs::write(bench.path("edge.lock.yaml"), "what: is this\n").unwrap();
+    failed(bake(here, &["lock", "--check"]), 2);
+    done(bake(here, &["lock", "--update"]));
+    done(bake(here, &["lock", "--check"]));
+}
+
+/// The same lock and secrets are the same bytes: in another folder, of files with other dates, for
+/// a user with other habits.
+#[test]
+fn the_same_lock_bakes_the_same_bytes_elsewhere() {
+    let bench = bench();
+    let here = bench.dir.path();
+    done(bake(here, &["lock"]));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let there = elsewhere.path().join("a folder");
+    for suffix in ["img", "img.zst", "img.gz"] {
+        done(bake(here, &["--out", &format!("node1.{suffix}")]));
+    }
+    run("cp", &["-r", &text(here), &text(&there)]);
+    for suffix in ["img", "img.zst", "img.gz"] {
+        fs::remove_file(there.join(format!("node1.{suffix}"))).unwrap();
+    }
+    fs::remove_dir_all(there.join("cache")).unwrap();
+    fs::rename(there.join("base.img"), there.join("renamed.img")).unwrap();
+    for file in ["manifests/probe.yaml", "edge.yaml", "k3s", "firstboot", "renamed.img"] {
+        run("touch", &["-d", "2031-07-01 12:00:00", &text(&there.join(file))]);
+    }
+    // One processor, too: how much is compressed at a time must not show.
+    let script = "umask 077; exec taskset -c 0 \"$@\"";
+    for suffix in ["img", "img.zst", "img.gz"] {
+        let name = format!("node1.{suffix}");
+        let out = Command::new("sh")
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_bake"), "--locked", "--out", &name])
+            .args(["--profile", "edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
+            .args(["--cache-dir", "other-cache", "--base", "./renamed.img"])
+            .current_dir(&there)
+            .env("LC_ALL", "tr_TR.UTF-8")
+            .env("TZ", "Pacific/Kiritimati")
+            .env("SOURCE_DATE_EPOCH", "1")
+            .output()
+            .unwrap();
+        done(out);
+        assert_eq!(sha256(&bench.path(&name)), sha256(&there.join(&name)), "{suffix}");
+    }
+}
