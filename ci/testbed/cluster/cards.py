@@ -21,7 +21,8 @@ class Deck:
     def named(cls, name, secrets_of=None):
         """Of a profile in ci/testbed/profiles, perhaps baked with the secrets of another."""
         secrets = f"{CARDS}/{secrets_of}/secrets.json" if secrets_of else None
-        return cls(f"{TOP}/ci/testbed/profiles/{name}.yaml", f"{CARDS}/{name}", os.environ["BASE"], secrets)
+        return cls(f"{TOP}/ci/testbed/profiles/{name}.yaml", f"{CARDS}/{name}", os.environ["BASE"], secrets,
+                   os.environ["PACKAGES"])
 
     def bake(self, *words, check=True):
         """Runs bake for this profile and its secrets."""

@@ -60,18 +60,11 @@ def wrong_token(bed):
     bed.wait(LIMIT)
 
 
-class Strangers(Deck):
-    """Cards of the same profile with secrets of their own; its packages are in the cache already."""
-
-    def bake(self, *words, check=True):
-        return super().bake(*words, "--offline", check=check)
-
-
 def wrong_ca(bed):
     """A card that was baked with other secrets: strangers, in both directions."""
     board, own = bed.boards["node3"], bed.deck
     folder = f"{CARDS}/strangers"
-    board.deck = Strangers(own.profile, folder, own.base, f"{folder}/secrets.json")
+    board.deck = Deck(own.profile, folder, own.base, packages=own.packages)
     board.deck.root("node3", 1)
     power_on(bed)
     stated(bed, "node3", "secrets")

@@ -63,8 +63,7 @@ def bench(runs):
 
 
 def bake_cards(name):
-    """Bakes what only this scenario has, here, where the network of the machine is: packages may be
-    fetched."""
+    """Bakes what only this scenario has."""
     profile, later, _ = scenarios.ALL.get(name, ("cluster", None, None))
     old = Deck.named(profile)
     for node in old.nodes():
