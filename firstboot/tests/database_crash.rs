@@ -43,28 +43,31 @@ fn board(cluster: Cluster) -> Fake {
 
 #[test]
 fn its_setting_up_may_end_at_any_moment() {
-    for cluster in [Cluster::None, Cluster::Half, Cluster::Whole] {
-        // Without a loss, only the processes are killed.
-        for loss in [None, Some(Loss::Everything)] {
-            let mut calls = 0;
-            for call in 1.. {
-                let board = board(cluster.clone());
-                if let Some(exit) = board.cut(call) {
-                    // A cluster that was half made is thrown away, and the next run makes one.
-                    assert!(exit == Exit::Converged || cluster == Cluster::Half, "{exit:?}");
-                    break;
-                }
-                calls = call;
-                if let Some(loss) = loss {
-                    board.reboot(loss);
-                }
-                let context = format!("{cluster:?}, cut at call {call}, {loss:?} lost");
-                let told = || board.file(paths::STATUS).unwrap_or_default();
-                assert_eq!(board.run_as_unit(4), Exit::Converged, "{context}: {}", told());
-                assert!(board.world.borrow().postgres.is_provided(), "{context}");
-                assert_eq!(board.file(paths::NODE_SECRETS), None, "{context}");
+    // Without a loss, only the processes are killed.
+    for (cluster, loss) in [
+        (Cluster::None, None),
+        (Cluster::Half, Some(Loss::Everything)),
+        (Cluster::Whole, Some(Loss::Everything)),
+        (Cluster::Whole, Some(Loss::Data)),
+    ] {
+        let mut calls = 0;
+        for call in 1.. {
+            let board = board(cluster.clone());
+            if let Some(exit) = board.cut(call) {
+                // A cluster that was half made is thrown away, and the next run makes one.
+                assert!(exit == Exit::Converged || cluster == Cluster::Half, "{exit:?}");
+                break;
             }
-            assert!(calls > 40, "{calls}");
+            calls = call;
+            if let Some(loss) = loss {
+                board.reboot(loss);
+            }
+            let context = format!("{cluster:?}, cut at call {call}, {loss:?} lost");
+            let told = || board.file(paths::STATUS).unwrap_or_default();
+            assert_eq!(board.run_as_unit(4), Exit::Converged, "{context}: {}", told());
+            assert!(board.world.borrow().postgres.is_provided(), "{context}");
+            assert_eq!(board.file(paths::NODE_SECRETS), None, "{context}");
         }
+        assert!(calls > 40, "{calls}");
     }
 }
