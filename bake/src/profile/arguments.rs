@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use nodeconf::{Secret, VipProvider, paths};
+use nodeconf::{Secret, paths};
 use serde_json::Value;
 
 use super::check::{Checked, Node, SERVER_ONLY};
@@ -17,6 +17,13 @@ pub const DATABASE: (&str, &str) = ("kubernetes", "k3s");
 
 /// What kubelet and the node controller do faster with `failover: fast`. A node's lease is
 /// renewed every 10 s, so a grace below two renewals would evict healthy nodes.
+///
+/// The grace must also be longer than a client needs to see that its connection to an API server
+/// is dead (kube-controller-manager, `--node-monitor-grace-period`); by default that is 45 s, in
+/// which a healthy node that had spoken to the dead one would lose its pods (ADR 0099). K3s's
+/// components read both times from its environment (apimachinery `pkg/util/net/http.go`).
+const DEAD_CONNECTION: [(&str, &str); 2] =
+    [("HTTP2_READ_IDLE_TIMEOUT_SECONDS", "4"), ("HTTP2_PING_TIMEOUT_SECONDS", "3")];
 const STATUS_EVERY: &str = "node-status-update-frequency=4s";
 const MONITOR: [&str; 2] = ["node-monitor-period=2s", "node-monitor-grace-period=20s"];
 const TOLERATIONS: [&str; 2] =
@@ -125,9 +132,13 @@ fn environment(
     server: bool,
     secrets: &ClusterSecrets,
 ) -> BTreeMap<String, Secret> {
+    let mut env = BTreeMap::new();
+    if profile.raw.cluster.failover == Failover::Fast {
+        let quick = DEAD_CONNECTION.iter();
+        env.extend(quick.map(|(name, value)| ((*name).to_owned(), Secret::new(*value))));
+    }
     let own = profile.raw.k3s.env.iter();
-    let mut env: BTreeMap<String, Secret> =
-        own.map(|(name, value)| (name.clone(), Secret::new(value))).collect();
+    env.extend(own.map(|(name, value)| (name.clone(), Secret::new(value))));
     if let Some(endpoint) = datastore_endpoint(profile, secrets).filter(|_| server) {
         env.insert("K3S_DATASTORE_ENDPOINT".into(), endpoint);
     }
@@ -170,9 +181,4 @@ fn secret_files(
 /// Whether a node of the cluster runs its database.
 pub fn own_database(profile: &Checked) -> bool {
     profile.datastore.as_ref().is_some_and(|datastore| datastore.node.is_some())
-}
-
-/// Whether keepalived on the servers moves the shared address.
-pub fn keepalived(profile: &Checked) -> bool {
-    profile.vip.as_ref().is_some_and(|vip| vip.provider == VipProvider::Keepalived)
 }

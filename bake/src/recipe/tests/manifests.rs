@@ -1,5 +1,8 @@
 //! Manifests the recipe writes, and those that ship as examples: YAML that names its objects.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::fixtures::release;
@@ -16,10 +19,14 @@ fn recipe(node: &str, set: &str) -> Recipe {
 }
 
 fn written(recipe: &Recipe, name: &str) -> Option<Vec<Value>> {
+    written_text(recipe, name).map(|text| objects(&text))
+}
+
+fn written_text(recipe: &Recipe, name: &str) -> Option<String> {
     let path = format!("{}/{name}", nodeconf::paths::K3S_MANIFESTS);
     recipe.edits.iter().find_map(|edit| match &edit.action {
         Action::Write { path: at, source: Source::Bytes(bytes), .. } if *at == path => {
-            Some(objects(std::str::from_utf8(bytes).unwrap()))
+            Some(String::from_utf8(bytes.clone()).unwrap())
         }
         _ => None,
     })
@@ -122,4 +129,123 @@ fn the_examples_are_sound_and_fit_together() {
         let port = &service["spec"]["ports"][0]["targetPort"];
         assert_eq!(*port, of["spec"]["template"]["spec"]["containers"][0]["ports"][0]["name"]);
     }
+}
+
+/// Releases of Kubernetes whose K3s is in the catalogue or in a shipped profile.
+const KUBERNETES: [&str; 2] = ["1.36", "1.37"];
+
+/// Kubernetes's own schemas, as the package kubernetes-validate has them.
+fn fits_the_schemas(file: &Path) -> Result<(), String> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home = || PathBuf::from(set("HOME").unwrap()).join(".cache");
+    let cache = || set("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("bake-ci");
+    let program = set("BAKE_CI_CACHE").map_or_else(cache, PathBuf::from);
+    let program = program.join("kube/bin/kubernetes-validate");
+    for version in KUBERNETES {
+        let mut validate = Command::new(&program);
+        let out =
+            validate.args(["--strict", "-k", version]).arg(file).output().unwrap_or_else(|e| {
+                panic!("{}: {e}; ci/install-deps installs it", program.display())
+            });
+        if !out.status.success() {
+            let said = [out.stdout, out.stderr].concat();
+            return Err(format!("{version}: {}", String::from_utf8_lossy(&said)));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn kubernetes_takes_the_examples_and_kube_vip() {
+    let folder = tempfile::tempdir().unwrap();
+    let kube_vip = folder.path().join("kube-vip.yaml");
+    let text = written_text(&recipe("node2", KUBE_VIP), "bake-kube-vip.yaml").unwrap();
+    std::fs::write(&kube_vip, &text).unwrap();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles/manifests");
+    let examples = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path());
+    for file in examples.chain([kube_vip.clone()]) {
+        fits_the_schemas(&file).unwrap_or_else(|said| panic!("{}: {said}", file.display()));
+    }
+    // It would be said.
+    let wrong = text.replace("hostNetwork: true", "hostNetwrok: true");
+    assert_ne!(wrong, text);
+    std::fs::write(&kube_vip, wrong).unwrap();
+    let said = fits_the_schemas(&kube_vip).unwrap_err();
+    assert!(said.contains("hostNetwrok"), "{said}");
+}
+
+/// What its documentation names for the control plane's address by ARP, with leader election: the
+/// variables, and what its role must allow from 1.2.1 on.
+#[test]
+fn kube_vip_is_told_what_its_documentation_names() {
+    let objects = written(&recipe("node2", KUBE_VIP), "bake-kube-vip.yaml").unwrap();
+    let pod = &objects[3]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let env = container["env"].as_array().unwrap();
+    let mut names: Vec<&str> = env.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let documented = [
+        "address",
+        "cp_enable",
+        "cp_namespace",
+        "port",
+        "vip_arp",
+        "vip_interface",
+        "vip_leaderelection",
+        "vip_leaseduration",
+        "vip_nodename",
+        "vip_renewdeadline",
+        "vip_retryperiod",
+        "vip_subnet",
+    ];
+    assert_eq!(names, documented);
+    // Kubernetes takes texts only.
+    assert!(env.iter().all(|one| one["value"].is_string() || one["valueFrom"].is_object()));
+    assert_eq!(container["args"], serde_json::json!(["manager"]));
+    assert_eq!(pod["hostNetwork"], true);
+    let added = &container["securityContext"]["capabilities"]["add"];
+    assert_eq!(*added, serde_json::json!(["NET_ADMIN", "NET_RAW"]));
+    let allows = |group: &str, resource: &str, verbs: &[&str]| {
+        let rules = objects[1]["rules"].as_array().unwrap();
+        let has = |rule: &Value, key: &str, what: &str| {
+            rule[key].as_array().unwrap().iter().any(|one| one == what)
+        };
+        rules.iter().any(|rule| {
+            let named = has(rule, "apiGroups", group) && has(rule, "resources", resource);
+            named && verbs.iter().all(|verb| has(rule, "verbs", verb))
+        })
+    };
+    for (group, resource, verbs) in [
+        ("coordination.k8s.io", "leases", &["get", "list", "watch", "create", "update"][..]),
+        ("", "nodes", &["list", "get", "watch"]),
+        ("", "services", &["list", "get", "watch", "update"]),
+        ("discovery.k8s.io", "endpointslices", &["list", "get", "watch"]),
+    ] {
+        assert!(allows(group, resource, verbs), "{group} {resource} {verbs:?}");
+    }
+    // The role is the one that is bound, to the account that the pods use.
+    let (account, role, binding) = (&objects[0], &objects[1], &objects[2]);
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["namespace"], objects[3]["metadata"]["namespace"]);
+    assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
+}
+
+/// No package has MetalLB's schemas: these are the keys that its reference gives the two.
+#[test]
+fn the_pools_have_the_keys_of_metallbs_reference() {
+    let pools = written(&recipe("node1", METALLB), "bake-metallb-pools.yaml").unwrap();
+    for (object, kind, keys) in [
+        (&pools[0], "IPAddressPool", &["addresses"][..]),
+        (&pools[1], "L2Advertisement", &["ipAddressPools"]),
+    ] {
+        assert_eq!(
+            (&object["apiVersion"], &object["kind"]),
+            (&"metallb.io/v1beta1".into(), &kind.into())
+        );
+        assert_eq!(object["metadata"]["namespace"], "metallb-system");
+        let found: Vec<&String> = object["spec"].as_object().unwrap().keys().collect();
+        assert_eq!(found, keys);
+    }
+    assert_eq!(pools[1]["spec"]["ipAddressPools"][0], pools[0]["metadata"]["name"]);
 }
