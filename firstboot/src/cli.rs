@@ -20,6 +20,7 @@ Usage: firstboot [--root DIR] <COMMAND>
 Commands:
   run             do what is left to do (what the unit bake-firstboot.service runs)
   witness         serve this node's votes and state (what bake-witness.service runs)
+  servers         tell the other servers of this one (what bake-servers.service runs)
   status          show how the node is doing [--json]
   check-config    read the node configuration and say whether it is valid
 
@@ -41,6 +42,7 @@ const ANYWHERE: SocketAddr =
 enum Verb {
     Run,
     Witness { listen: SocketAddr },
+    Servers,
     Status { json: bool },
     CheckConfig,
     Help,
@@ -60,6 +62,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match verb {
         Verb::Run => run(&sys),
         Verb::Witness { listen } => crate::witness::serve(sys, listen),
+        Verb::Servers => crate::servers::keep(&sys),
         Verb::Status { json } => status(&sys, json),
         Verb::CheckConfig => check_config(&sys),
         Verb::Help => say(HELP),
@@ -86,6 +89,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Verb, PathBuf), St
                 verb = Some(match word.to_str() {
                     Some("run") => Verb::Run,
                     Some("witness") => Verb::Witness { listen: ANYWHERE },
+                    Some("servers") => Verb::Servers,
                     Some("status") => Verb::Status { json: false },
                     Some("check-config") => Verb::CheckConfig,
                     _ => return Err(format!("no command {word:?}")),
@@ -176,6 +180,7 @@ mod tests {
             parsed("status --json --root /mnt"),
             Ok((Verb::Status { json: true }, "/mnt".into()))
         );
+        assert_eq!(parsed("servers"), Ok((Verb::Servers, "/".into())));
         let here = "127.0.0.2:7".parse().unwrap();
         assert_eq!(parsed("witness"), Ok((Verb::Witness { listen: ANYWHERE }, "/".into())));
         assert_eq!(

@@ -15,6 +15,7 @@
 //! | [`etcd`] | what embedded etcd has on this card |
 //! | [`kube`] | questions to a Kubernetes API server |
 //! | [`witness`] | promises about who founds, served to the other servers, and asking theirs |
+//! | [`servers`] | servers that come and leave: who knows whom, and what the shared address's services follow |
 //! | [`finding`], [`exit`] | the words all of them use |
 //! | [`sys`] | the only way out: files, commands, clock, network; tests bring their own |
 
@@ -28,6 +29,7 @@ pub mod ledger;
 pub mod machine;
 pub mod report;
 pub mod run;
+pub mod servers;
 pub mod steps;
 pub mod sys;
 pub mod witness;
@@ -36,3 +38,5 @@ pub mod witness;
 pub const UNIT: &str = include_str!("../units/bake-firstboot.service");
 /// The systemd unit that runs the witness; `bake` places it and enables it.
 pub const WITNESS_UNIT: &str = include_str!("../units/bake-witness.service");
+/// The systemd unit that tells servers of each other; `bake` places it and enables it on them.
+pub const SERVERS_UNIT: &str = include_str!("../units/bake-servers.service");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firstboot::exit::Exit;
-use firstboot::{UNIT, WITNESS_UNIT};
+use firstboot::{SERVERS_UNIT, UNIT, WITNESS_UNIT};
 use nodeconf::paths;
 
 fn settings(unit: &'static str) -> BTreeMap<&'static str, &'static str> {
@@ -34,22 +34,24 @@ fn restarts_follow_the_exit_statuses() {
 
 /// It never ends well: whatever ends it, it is started again, unless a person must act.
 #[test]
-fn the_witness_comes_back() {
-    let settings = settings(WITNESS_UNIT);
-    assert_eq!(settings["Restart"], "always");
-    assert_eq!(never_restarted(&settings), [Exit::ConfigWrong as u8]);
+fn the_witness_and_the_keeper_of_servers_come_back() {
+    for unit in [WITNESS_UNIT, SERVERS_UNIT] {
+        let settings = settings(unit);
+        assert_eq!(settings["Restart"], "always");
+        assert_eq!(never_restarted(&settings), [Exit::ConfigWrong as u8]);
+    }
 }
 
 #[test]
 fn a_board_is_never_given_up() {
-    for unit in [UNIT, WITNESS_UNIT] {
+    for unit in [UNIT, WITNESS_UNIT, SERVERS_UNIT] {
         assert_eq!(settings(unit)["StartLimitIntervalSec"], "0");
     }
 }
 
 #[test]
 fn the_oldest_systemd_understands_them() {
-    for unit in [UNIT, WITNESS_UNIT] {
+    for unit in [UNIT, WITNESS_UNIT, SERVERS_UNIT] {
         let settings = settings(unit);
         // Restart= with Type=oneshot came in 244; Buster has 241. Type=exec came in 240.
         assert_eq!(settings["Type"], "exec");
@@ -62,7 +64,7 @@ fn the_oldest_systemd_understands_them() {
 
 #[test]
 fn they_run_the_binary_where_bake_puts_it() {
-    for (unit, verb) in [(UNIT, "run"), (WITNESS_UNIT, "witness")] {
+    for (unit, verb) in [(UNIT, "run"), (WITNESS_UNIT, "witness"), (SERVERS_UNIT, "servers")] {
         let line = format!("{} {verb}", paths::FIRSTBOOT);
         assert_eq!(settings(unit)["ExecStart"], line);
     }
@@ -99,7 +101,11 @@ fn systemd_verifies_them() {
     std::fs::write(&binary, "#!/bin/sh\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&binary, mode).unwrap();
-    for (name, unit) in [(paths::FIRSTBOOT_UNIT, UNIT), (paths::WITNESS_UNIT, WITNESS_UNIT)] {
+    for (name, unit) in [
+        (paths::FIRSTBOOT_UNIT, UNIT),
+        (paths::WITNESS_UNIT, WITNESS_UNIT),
+        (paths::SERVERS_UNIT, SERVERS_UNIT),
+    ] {
         let file = dir.path().join(name);
         std::fs::write(&file, unit.replace(paths::FIRSTBOOT, binary.to_str().unwrap())).unwrap();
         let out = std::process::Command::new("systemd-analyze")

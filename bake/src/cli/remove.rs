@@ -1,10 +1,14 @@
 //! `bake remove`: takes a node out of a cluster for good.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use nodeconf::Topology;
 
 use super::Session;
 use super::cluster::Which;
 use crate::error::{Error, Result};
+use crate::job::cluster::farewell::{Farewell, Untold, farewell};
 use crate::job::cluster::remove::{Removal, Removed};
 use crate::profile::{Profile, SecretsFile};
 
@@ -64,8 +68,34 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return Err(Error::Interrupted);
     }
     let removed = removal.carry_out(Duration::from_secs(args.timeout), &session.cancel)?;
+    let farewell = said(args, &profile, &secrets, removal.address(), session)?;
     secrets.retire(&args.node)?;
-    tell(&removed, session)
+    tell(&Report { removed, farewell }, session)
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Report {
+    #[serde(flatten)]
+    removed: Removed,
+    #[serde(flatten)]
+    farewell: Option<Farewell>,
+}
+
+/// Tells the servers, where it was one of several.
+fn said(
+    args: &Args,
+    profile: &Profile,
+    secrets: &SecretsFile,
+    address: Option<Ipv4Addr>,
+    session: &Session,
+) -> Result<Option<Farewell>> {
+    let secrets = secrets.secrets();
+    let server = secrets.nodes.get(&args.node).is_some_and(|record| record.votes);
+    if !server || profile.cluster_config(secrets).topology == Topology::Single {
+        return Ok(None);
+    }
+    farewell(profile, secrets, &args.node, address, &session.cancel).map(Some)
 }
 
 /// The API knows no such node: gone before, or never there.
@@ -81,21 +111,36 @@ fn absent(
         let hint = format!("the profile has {}", profile.nodes().join(", "));
         return Err(Error::NotFound { what: "node", name: name.clone() }.hint(hint));
     }
+    let mut farewell = None;
     if !args.dry_run {
+        farewell = said(args, profile, secrets, None, session)?;
         secrets.retire(name)?;
     }
     let removed =
         Removed { node: name.clone(), gone: true, left_etcd: false, waiting_for: Vec::new() };
     if session.ui.json() {
-        return session.ui.json_line(&removed);
+        return session.ui.json_line(&Report { removed, farewell });
     }
-    session.ui.line(format!("{name}: the cluster has no such node; nothing to remove"))
+    session.ui.line(format!("{name}: the cluster has no such node"))?;
+    untold(farewell.as_ref(), session)
 }
 
-fn tell(removed: &Removed, session: &Session) -> Result<()> {
-    if session.ui.json() {
-        return session.ui.json_line(removed);
+/// Who does not know yet.
+fn untold(farewell: Option<&Farewell>, session: &Session) -> Result<()> {
+    for Untold { server, why } in farewell.iter().flat_map(|farewell| &farewell.untold) {
+        session.ui.line(format!(
+            "{server} does not know of it: {why}. Repeat this to tell it; until then it only sends \
+             to an address where nobody is"
+        ))?;
     }
+    Ok(())
+}
+
+fn tell(report: &Report, session: &Session) -> Result<()> {
+    if session.ui.json() {
+        return session.ui.json_line(report);
+    }
+    let Report { removed, farewell } = report;
     let etcd = if removed.left_etcd { ", and out of etcd" } else { "" };
     session.ui.line(match removed.gone {
         true => format!("{}: removed{etcd}", removed.node),
@@ -104,5 +149,6 @@ fn tell(removed: &Removed, session: &Session) -> Result<()> {
             removed.node,
             removed.waiting_for.join(", ")
         ),
-    })
+    })?;
+    untold(farewell.as_ref(), session)
 }

@@ -41,7 +41,7 @@ pub use k3s::K3sConfig;
 pub use plan::{
     BaseFacts, FileContent, FilePlan, HostFile, ImageSource, IptablesWish, K3sPlan, LoadBalancer,
     NetworkPlan, NodePlan, PkiDirectory, PkiFile, PkiPlan, RootSize, SystemPlan, UserPlan,
-    VrrpPlan, WifiPlan,
+    WifiPlan,
 };
 pub use schema::schema;
 pub use secrets::{

@@ -31,8 +31,6 @@ pub struct NodePlan {
     pub system: SystemPlan,
     /// Its network.
     pub network: NetworkPlan,
-    /// Its part in moving the shared address; servers with keepalived only.
-    pub vrrp: Option<VrrpPlan>,
     /// Who gives addresses to services of type LoadBalancer.
     pub load_balancer: LoadBalancer,
     /// Manifests for K3s to apply, ascending by name; servers only.
@@ -201,17 +199,6 @@ pub struct NetworkPlan {
     pub ntp: Vec<String>,
     /// The other nodes' names and addresses, for `/etc/hosts`, ascending by address.
     pub hosts: Vec<(Ipv4Addr, String)>,
-}
-
-/// A server's part in moving the shared address (VRRP, RFC 5798).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VrrpPlan {
-    /// 1 to 254; the highest alive holds the address.
-    pub priority: u8,
-    /// Virtual router id, 1 to 255, equal on all servers.
-    pub router_id: u8,
-    /// Addresses of the other servers.
-    pub peers: Vec<Ipv4Addr>,
 }
 
 /// Who gives addresses to services of type LoadBalancer.

@@ -9,19 +9,10 @@ use super::arguments::{self, DATABASE};
 use super::check::{Checked, Node};
 use super::placement;
 use super::plan::{
-    ImageSource, IptablesWish, NetworkPlan, NodePlan, SystemPlan, UserPlan, VrrpPlan, WifiPlan,
+    ImageSource, IptablesWish, NetworkPlan, NodePlan, SystemPlan, UserPlan, WifiPlan,
 };
 use super::raw::{self, Role};
 use super::secrets::ClusterSecrets;
-
-/// Virtual router id where the VIP's last byte gives none (keepalived's own example).
-const ROUTER_ID: u8 = 51;
-/// VRRP priority of the first server.
-const FIRST_PRIORITY: u8 = 254;
-/// How much less the last server has. Who has less waits longer before it takes a free address,
-/// by 1/256 of the time between two adverts for each (RFC 5798, 6.1): servers that are close to
-/// each other would take it at the same time.
-const SPREAD: u8 = 200;
 
 /// The plan of the node at `index`.
 pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePlan {
@@ -53,7 +44,6 @@ pub fn plan(profile: &Profile, index: usize, secrets: &ClusterSecrets) -> NodePl
             ntp: checked.raw.network.ntp.clone(),
             hosts: hosts(checked, node),
         },
-        vrrp: vrrp(checked, node),
         load_balancer: checked.load_balancer.clone(),
         manifests: if server { profile.manifests.clone() } else { Vec::new() },
         files: profile.files.clone(),
@@ -160,27 +150,6 @@ fn system(raw: &raw::System) -> SystemPlan {
         }),
         packages: raw.packages.clone(),
     }
-}
-
-/// Priorities by the profile's order, so that the first server alive holds the address.
-fn vrrp(profile: &Checked, node: &Node) -> Option<VrrpPlan> {
-    if node.role != Role::Server || !arguments::keepalived(profile) {
-        return None;
-    }
-    let vip = profile.vip.as_ref()?.address;
-    let rank = servers(profile).position(|other| other.name == node.name)?;
-    let further = u8::try_from(servers(profile).count().saturating_sub(1)).unwrap_or(u8::MAX);
-    let step = SPREAD.checked_div(further).unwrap_or(0).clamp(1, SPREAD / 2);
-    let below = u8::try_from(rank).unwrap_or(u8::MAX).saturating_mul(step);
-    let last_byte = vip.octets()[3];
-    Some(VrrpPlan {
-        priority: FIRST_PRIORITY.saturating_sub(below).max(1),
-        router_id: if last_byte == 0 { ROUTER_ID } else { last_byte },
-        peers: servers(profile)
-            .filter(|other| other.name != node.name)
-            .filter_map(|other| other.address)
-            .collect(),
-    })
 }
 
 fn node_secrets(profile: &Checked, node: &Node, secrets: &ClusterSecrets) -> NodeSecrets {

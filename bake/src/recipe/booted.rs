@@ -16,9 +16,11 @@ pub struct Booted {
     pub node: String,
 }
 
-/// What does not hold for the card that is made: which steps are done, and what its witness
-/// promised. K3s's own data stays; a server that has it is a member and asks nobody.
-const FORGOTTEN: [&str; 3] = [paths::LEDGER, paths::STATUS, paths::WITNESS_STATE];
+/// What does not hold for the card that is made: which steps are done, what its witness promised,
+/// and which servers came and left. K3s's own data stays; a server that has it is a member and asks
+/// nobody.
+const FORGOTTEN: [&str; 5] =
+    [paths::LEDGER, paths::STATUS, paths::WITNESS_STATE, paths::SERVERS, paths::SERVERS_KNOWN];
 
 const LEDGER_LIMIT: u64 = 1 << 20;
 

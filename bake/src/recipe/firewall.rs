@@ -3,6 +3,7 @@
 //! Ports: K3s docs, installation/requirements. Flannel's VXLAN is UDP 8472 (the paper this work
 //! starts from prints 8470). docs/networking.md has the table.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use nodeconf::{Role, Topology, VipProvider, paths};
@@ -121,21 +122,36 @@ fn list(openings: &[Opening]) -> String {
 }
 
 /// `insert` puts the rules before a final `drop` of the chain; the whole file is one transaction.
+/// What only some machines may names a set of them, to which a server adds those that come later.
 fn nftables(openings: &[Opening]) -> String {
-    openings
-        .iter()
-        .map(|opening| {
-            let matched = match opening {
-                Opening::Ports { protocol, first, last, from } => {
-                    let from = from.map_or(String::new(), |from| format!("ip saddr {from} "));
-                    format!("{from}{protocol} dport {}", range(*first, *last, "-"))
-                }
-                Opening::Ip { number, from } => format!("ip saddr {from} ip protocol {number}"),
-                Opening::From(network) => format!("ip saddr {network}"),
-            };
-            format!("insert rule inet filter input {matched} accept\n")
-        })
-        .collect()
+    let set = format!("inet filter {}", paths::NFT_SERVERS);
+    let (mut addresses, mut rules) = (BTreeSet::new(), Vec::new());
+    let only = format!("ip saddr @{} ", paths::NFT_SERVERS);
+    for opening in openings {
+        let matched = match opening {
+            Opening::Ports { protocol, first, last, from } => {
+                addresses.extend(from);
+                let from = from.map_or("", |_| &only);
+                format!("{from}{protocol} dport {}", range(*first, *last, "-"))
+            }
+            Opening::Ip { number, from } => {
+                addresses.insert(*from);
+                format!("{only}ip protocol {number}")
+            }
+            Opening::From(network) => format!("ip saddr {network}"),
+        };
+        let rule = format!("insert rule inet filter input {matched} accept\n");
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let mut text = String::new();
+    if !addresses.is_empty() {
+        let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let all = all.join(", ");
+        text = format!("add set {set} {{ type ipv4_addr; }}\nadd element {set} {{ {all} }}\n");
+    }
+    text + &rules.concat()
 }
 
 /// firewalld.service(5), firewalld.zone(5) and, for what only some may, firewalld.richlanguage(5).

@@ -161,16 +161,16 @@ pub fn recipe(
         k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
     }
     metallb::edits(plan, materials, &mut steps)?;
-    vip::edits(plan, &mut steps);
-    pki::edits(&plan.pki, &mut steps);
-    database::edits(plan, &mut steps);
-    firewall::edits(traits, plan, &mut steps);
     let mut config = plan.config(&BaseFacts {
         boot_mount: traits.boot_mount.clone(),
         clock_floor: u64::try_from(time).unwrap_or(0),
         iptables: iptables.outcome,
         root_growth: traits.growth != Growth::None,
     });
+    vip::edits(plan, &config, &mut steps);
+    pki::edits(&plan.pki, &mut steps);
+    database::edits(plan, &mut steps);
+    firewall::edits(traits, plan, &mut steps);
     packages::edits(materials, &mut config, &mut steps);
     firstboot::edits(plan, &config, materials, &mut steps);
     files(plan, materials, &mut steps)?;

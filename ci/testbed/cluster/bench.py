@@ -39,6 +39,7 @@ def by_hand(bed):
     for board in bed.servers:
         line = "cluster-init: true" if board is first else f"server: https://{vip['address']}:{vip['port']}"
         board.run("/bin/sh", "-c", f"mkdir -p {os.path.dirname(DECISION)}; echo '{line}' >{DECISION}")
+        board.run("/bin/sh", "-c", "mkdir -p /run/bake; touch /run/bake/vip-admitted")
         board.run("systemctl", "start", "keepalived", "haproxy")
         board.run("systemctl", "start", "--no-block", "k3s")
         while bed.judge.kubeconfig.get("/readyz", host=board.address, port=6443)[0] != 200:

@@ -1,6 +1,7 @@
 """Stories that are always the same: each a function of a bed, named as `ci/cluster-test scenarios` takes it."""
 
 import json
+import subprocess
 
 import conditions
 
@@ -96,18 +97,40 @@ def all_off(bed):
 
 
 def grown(bed):
-    """An agent and a server come into the profile later: their cards alone are baked and join; then
-    `bake remove` takes the agent out again."""
+    """An agent and a server come into the profile later: their cards alone are baked and join; the
+    old servers' services know the new one. Then `bake remove` takes both out again."""
     power_on(bed)
     bed.wait(LIMIT)
     bed.grow()
     power_on(bed)
     bed.wait(LIMIT)
+    bed.wait(60, lambda: who_forgets(bed, "node4", "192.168.24.14"))
+    holders = [b.node for b in bed.servers if " 192.168.24.40/" in addresses(b)]
+    bed.expect(len(holders) == 1, f"{holders} hold the shared address")
     bed.do("off", "worker2")
     done = bed.deck.bake("remove", "worker2", "--yes", check=False)
     bed.expect(done.returncode == 0, f"bake remove worker2 ended with {done.returncode}: {done.stderr}")
     bed.boards.pop("worker2")
     bed.wait(LIMIT)
+    bed.do("off", "node4")
+    done = bed.deck.bake("remove", "node4", "--yes", check=False)
+    bed.expect(done.returncode == 0, f"bake remove node4 ended with {done.returncode}: {done.stderr}")
+    bed.boards.pop("node4")
+    bed.wait(60, lambda: [] if len(who_forgets(bed, "node4", "192.168.24.14")) == len(bed.servers)
+             else ["somebody still has node4 in its files"])
+    bed.wait(LIMIT)
+
+
+def addresses(board):
+    return subprocess.run(board.inside("ip", "-4", "-o", "address"), check=True, capture_output=True,
+                          text=True).stdout
+
+
+def who_forgets(bed, name, address):
+    """Servers that do not send their adverts to another, or connections to its API."""
+    files = {"/etc/keepalived/keepalived.conf": f" {address}\n", "/etc/haproxy/haproxy.cfg": f" {name} "}
+    return [f"{b.node} does not know {name}" for b in bed.servers if b.node != name
+            and not all(words in b.read(path) for path, words in files.items())]
 
 
 def all_well(bed):

@@ -11,10 +11,11 @@ import time
 VIP = "192.168.24.40"
 PORT = 16443
 SERVERS = {"node1": "192.168.24.11", "node2": "192.168.24.12", "node3": "192.168.24.13"}
+NEWCOMER = {"node4": "192.168.24.14"}  # in the profile only once the others have been baked
 CLIENT = "192.168.24.100"
 HERE = pathlib.Path(__file__).parent
 
-PROFILE = f"""\
+HEAD = f"""\
 version: 1
 cluster:
   name: failover
@@ -24,32 +25,50 @@ image: ./base.img
 k3s: {{version: v1.36.5+k3s1, airgap: false}}
 network: {{interface: eth0, prefix: 24, gateway: 192.168.24.1, dns: [192.168.24.1]}}
 nodes:
-""" + "".join(f"  - {{name: {name}, role: server, address: {at}}}\n" for name, at in SERVERS.items())
+"""
 
-# What a server's part in the shared address consists of.
-BAKED = (
-    "/etc/keepalived/keepalived.conf",
-    "/etc/haproxy/haproxy.cfg",
-    "/usr/local/lib/bake/vip-alive",
-    "/etc/systemd/system/keepalived.service.d/bake.conf",
-    "/etc/bake/api/server-ca.crt",
-)
-CA = BAKED[-1][1:]
+
+def profile(servers):
+    return HEAD + "".join(f"  - {{name: {name}, role: server, address: {at}}}\n"
+                          for name, at in servers.items())
+
+
+# What a server's part in the shared address consists of, and who may read it.
+BAKED = {
+    "/etc/keepalived/keepalived.conf": 0o600,
+    "/etc/haproxy/haproxy.cfg": 0o644,
+    "/usr/local/lib/bake/vip-alive": 0o755,
+    "/etc/systemd/system/keepalived.service.d/bake.conf": 0o644,
+    "/etc/bake/node.json": 0o644,
+    "/etc/bake/witness/ca.crt": 0o644,
+    "/etc/bake/witness/node.crt": 0o644,
+    "/etc/bake/witness/node.key": 0o600,
+    "/etc/bake/api/server-ca.crt": 0o644,
+}
+CA = "etc/bake/api/server-ca.crt"
+WANTS = "etc/systemd/system/multi-user.target.wants"
 # What K3s issues the certificate of its port with.
 TLS = "/var/lib/rancher/k3s/server/tls/server-ca"
 
-# The first process of a server: when it is killed the kernel kills all others.
+# The first process of a server: when it is killed the kernel kills all others. What it writes below
+# /etc and /var/lib is there again when it boots again.
 INIT = """
 set -e
 mount -t tmpfs tmpfs /run
-mkdir -p /run/haproxy
-for dir in etc usr/local/lib; do
-    mount -t overlay overlay -o "lowerdir=$FILES/$dir:/$dir" "/$dir"
+mkdir -p /run/haproxy /run/bake
+mount -t overlay overlay -o "lowerdir=$FILES/usr/local/lib:/usr/local/lib" /usr/local/lib
+for dir in etc var/lib; do
+    mkdir -p "$STATE/$dir" "$STATE/work/$dir" "$FILES/$dir"
+    mount -t overlay overlay -o "lowerdir=$FILES/$dir:/$dir,upperdir=$STATE/$dir,workdir=$STATE/work/$dir" "/$dir"
 done
-"$BACKEND" "$NAME" "$ADDRESS" "$WORK/server.crt" "$WORK/server.key" &
-haproxy -Ws -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid &
-keepalived --dont-fork --log-console &
-wait
+mkdir -p /var/lib/bake
+mount --bind "$HERE/systemctl" /usr/bin/systemctl
+if [ "$HASTY" ]; then touch /run/bake/vip-admitted; systemctl start keepalived.service; fi
+"$HERE/backend" "$NAME" "$ADDRESS" "$WORK/server.crt" "$WORK/server.key" &
+systemctl start haproxy.service
+"$FIRSTBOOT" witness &
+[ "$HASTY" ] || "$FIRSTBOOT" servers &
+while :; do wait || :; sleep 1; done
 """
 
 
@@ -57,41 +76,49 @@ def run(*command, **more):
     return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
 
 
-def bake(top, work):
-    """Bakes an image for each server and takes out of it what the lab runs; {name: folder}."""
+def built(top, package):
+    """The program of a crate, or the one that the variable of its name says."""
+    program = os.environ.get(package.upper())
+    if not program:
+        run("cargo", "build", "--quiet", "--locked", "--workspace", "--bin", package, cwd=top)
+    return program or top / "target/debug" / package
+
+
+def bake(top, work, servers=SERVERS, name=None):
+    """Bakes an image for each server, or the one of that name, and takes out of it what the lab
+    runs; {name: folder}."""
     # The one that has both packages already, so that none has to be downloaded.
     base = run(top / "ci/testbed/base", "cluster", stdin=subprocess.DEVNULL).strip()
-    program = os.environ.get("BAKE")
-    if not program:
-        run("cargo", "build", "--quiet", "--locked", "--workspace", "--bin", "bake", cwd=top)
-        program = top / "target/debug/bake"
-    (work / "failover.yaml").write_text(PROFILE)
+    program = built(top, "bake")
+    (work / "failover.yaml").write_text(profile(servers))
     folders = {}
-    for name in SERVERS:
+    for name in [name] if name else servers:
         image, folder = work / f"{name}.img", work / name
         # Nothing of it is booted: any program does for K3s and the device binary.
         run(program, "--profile", work / "failover.yaml", "--node", name, "--base", base,
             "--k3s", "/bin/true", "--firstboot", "/bin/true", "--out", image, cwd=work)
-        for path in BAKED:
+        cat = lambda path: subprocess.run([program, "cat", f"{image}:{path}"], check=True,
+                                          capture_output=True).stdout
+        for path, mode in BAKED.items():
             file = folder / path[1:]
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(
-                subprocess.run([program, "cat", f"{image}:{path}"], check=True,
-                               capture_output=True).stdout)
-        (folder / "usr/local/lib/bake/vip-alive").chmod(0o755)
-        (folder / "etc/keepalived/keepalived.conf").chmod(0o600)
+            file.write_bytes(cat(path))
+            file.chmod(mode)
+        # As dpkg leaves them.
+        (folder / WANTS).mkdir(parents=True, exist_ok=True)
+        for unit in ("haproxy.service", "keepalived.service"):
+            (folder / WANTS / unit).symlink_to(f"/lib/systemd/system/{unit}")
         for end in ("crt", "key"):
-            ca = subprocess.run([program, "cat", f"{image}:{TLS}.{end}"], check=True,
-                                capture_output=True)
-            (work / f"server-ca.{end}").write_bytes(ca.stdout)
+            (work / f"server-ca.{end}").write_bytes(cat(f"{TLS}.{end}"))
         image.unlink()
         folders[name] = folder
     return folders
 
 
 class Lab:
-    def __init__(self, work, folders):
-        self.work, self.folders = work, folders
+    def __init__(self, work, folders, firstboot):
+        self.work, self.folders, self.firstboot = work, folders, firstboot
+        self.addresses = dict(SERVERS)
         self.prefix = f"vip{os.getpid()}-"
         self.bridge = self.prefix + "br"
         self.spaces = []
@@ -106,13 +133,11 @@ class Lab:
         self.space("br")
         self.ip("br", "link", "add", "br0", "type", "bridge", "forward_delay", "0")
         self.ip("br", "link", "set", "br0", "up")
+        # An overlay's upper layer cannot lie on another overlay.
+        (self.work / "state").mkdir()
+        run("mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "tmpfs", self.work / "state")
         for name, address in [*SERVERS.items(), ("client", CLIENT)]:
-            self.space(name)
-            run("ip", "link", "add", name, "netns", self.bridge, "type", "veth", "peer", "name",
-                "eth0", "netns", self.prefix + name)
-            self.ip("br", "link", "set", name, "master", "br0", "up")
-            self.ip(name, "link", "set", "eth0", "up")
-            self.ip(name, "address", "add", f"{address}/24", "dev", "eth0")
+            self.plug_in(name, address)
         for name in SERVERS:
             self.boot(name)
         ways = [f"{name}={address}:{PORT}" for name, address in SERVERS.items()]
@@ -122,6 +147,14 @@ class Lab:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.settle()
 
+    def plug_in(self, name, address):
+        self.space(name)
+        run("ip", "link", "add", name, "netns", self.bridge, "type", "veth", "peer", "name",
+            "eth0", "netns", self.prefix + name)
+        self.ip("br", "link", "set", name, "master", "br0", "up")
+        self.ip(name, "link", "set", "eth0", "up")
+        self.ip(name, "address", "add", f"{address}/24", "dev", "eth0")
+
     def stop(self):
         if self.asker:
             self.asker.kill()
@@ -130,6 +163,7 @@ class Lab:
             self.end(name)
         for space in reversed(self.spaces):
             subprocess.run(["ip", "netns", "delete", space], check=False)
+        subprocess.run(["umount", self.work / "state"], check=False, capture_output=True)
 
     def space(self, name):
         run("ip", "netns", "add", self.prefix + name)
@@ -150,9 +184,11 @@ class Lab:
 
     # --- servers
 
-    def boot(self, name):
-        environment = dict(os.environ, FILES=self.folders[name], BACKEND=HERE / "backend",
-                           NAME=name, ADDRESS=SERVERS[name], WORK=self.work)
+    def boot(self, name, hasty=False):
+        """Starts a server; `hasty` lets keepalived run, and asks nobody."""
+        environment = dict(os.environ, FILES=self.folders[name], HERE=HERE, NAME=name,
+                           ADDRESS=self.addresses[name], WORK=self.work, FIRSTBOOT=self.firstboot,
+                           HASTY="yes" if hasty else "", STATE=self.work / "state" / name)
         with open(self.work / f"{name}.log", "a") as log:
             self.servers[name] = subprocess.Popen(
                 ["nsenter", f"--net=/run/netns/{self.prefix}{name}", "unshare", "--mount", "--pid",
@@ -204,25 +240,38 @@ class Lab:
         run("bridge", "-netns", self.bridge, "link", "set", "dev", name, "state", "3")
         self.down.discard(name)
 
-    def holders(self, names=SERVERS):
-        return [name for name in names if name not in self.down
+    def holders(self, names=None):
+        return [name for name in names or self.addresses if name not in self.down
                 and f" {VIP}/" in self.ip(name, "-4", "address", "show", "dev", "eth0")]
 
-    def holder(self, names=SERVERS):
+    def holder(self, names=None):
         held = self.holders(names)
         return held[0] if len(held) == 1 else f"{len(held)} of them"
 
     def settle(self, patience=20):
-        """Waits until one server has the address and each HAProxy reaches every server."""
+        """Waits until one server has the address, every keepalived may have it, and each HAProxy
+        reaches every server."""
         until = time.monotonic() + patience
         # As long as from one health check to the next: what they found before is out of date.
         time.sleep(1)
         while time.monotonic() < until:
             time.sleep(0.2)
-            if len(self.holders()) == 1 and all(self.up(name) == 3 for name in SERVERS):
+            if (len(self.holders()) == 1 and all(map(self.admitted, self.servers))
+                    and all(self.up(name) == len(self.servers) for name in self.servers)):
                 return
-        raise SystemExit(f"after {patience} s {self.holders()} hold the address and HAProxy "
-                         f"reaches {[self.up(name) for name in SERVERS]} servers")
+        raise SystemExit(f"after {patience} s {self.holders()} hold the address, HAProxy reaches "
+                         f"{[self.up(name) for name in self.servers]} servers, keepalived may run: "
+                         f"{[self.admitted(name) for name in self.servers]}")
+
+    def file(self, name, path):
+        """A file of a server as it sees it."""
+        return pathlib.Path(f"/proc/{self.first_process(name)}/root{path}")
+
+    def admitted(self, name):
+        try:
+            return self.file(name, "/run/keepalived.pid").exists()
+        except OSError:
+            return False
 
     def up(self, name):
         """How many servers the HAProxy of this one calls up (its statistics, haproxy(1))."""
@@ -231,7 +280,7 @@ class Lab:
         try:
             with socket.socket(socket.AF_UNIX) as admin:
                 admin.settimeout(2)
-                admin.connect(f"/proc/{self.first_process(name)}/root/run/haproxy/admin.sock")
+                admin.connect(str(self.file(name, "/run/haproxy/admin.sock")))
                 admin.sendall(b"show stat servers 4 -1\n")
                 text = b"".join(iter(lambda: admin.recv(65536), b"")).decode()
         except OSError:

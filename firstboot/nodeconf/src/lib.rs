@@ -8,6 +8,8 @@
 //! - [`paths`] names every file, unit and port the two sides share.
 //! - [`kube`] is what both read of a Kubernetes API.
 //! - [`status`] is what a node says about itself.
+//! - [`servers`] is what servers tell each other of who came and left; [`vip`] what follows for the
+//!   services that move the shared address.
 //!
 //! Reading is strict: unknown keys, a version this build does not know, and values that
 //! contradict each other are errors, and [`NodeConfig::validate`] reports all of them.
@@ -19,8 +21,10 @@ pub mod names;
 mod package;
 pub mod paths;
 mod secrets;
+pub mod servers;
 pub mod status;
 mod validate;
+pub mod vip;
 
 pub use config::{
     Address, Bootstrap, Cluster, Datastore, DatastoreKind, Failover, Iptables, K3s, Node,

@@ -48,12 +48,21 @@ pub const LEDGER: &str = "/var/lib/bake/ledger.json";
 pub const STATUS: &str = "/var/lib/bake/status.json";
 /// What the witness promised and learnt, mode 0600. Only the witness writes it.
 pub const WITNESS_STATE: &str = "/var/lib/bake/witness.json";
+/// Servers that came or left since the card was baked ([`crate::servers::Changes`]), mode 0600.
+/// Only the witness writes it.
+pub const SERVERS: &str = "/var/lib/bake/servers.json";
+/// Servers that once took this one in, mode 0600. Only `firstboot servers` writes it.
+pub const SERVERS_KNOWN: &str = "/var/lib/bake/servers-known.json";
 /// Packages that lie ready for installation, mode 0755.
 pub const PACKAGES: &str = "/var/lib/bake/packages";
 /// Dumps of the cluster's own database, mode 0700, PostgreSQL's own.
 pub const BACKUPS: &str = "/var/lib/bake/backups";
 /// State that does not survive a reboot, mode 0755.
 pub const RUNTIME_DIR: &str = "/run/bake";
+/// What `firstboot servers` has done in this boot, mode 0644.
+pub const SERVERS_STATE: &str = "/run/bake/servers.json";
+/// There once keepalived may run in this boot, mode 0644.
+pub const VIP_ADMITTED: &str = "/run/bake/vip-admitted";
 /// Log for people, beside `config.txt` on the boot partition: name only, since releases mount it
 /// in different places ([`crate::System::boot_mount`]).
 pub const BOOT_LOG: &str = "bake-firstboot.log";
@@ -64,9 +73,14 @@ pub const FIRSTBOOT: &str = "/usr/local/lib/bake/firstboot";
 pub const FIRSTBOOT_UNIT: &str = "bake-firstboot.service";
 /// The unit of the witness, by name; on every node.
 pub const WITNESS_UNIT: &str = "bake-witness.service";
+/// The unit that tells servers of each other, by name; on servers of
+/// several.
+pub const SERVERS_UNIT: &str = "bake-servers.service";
 /// Where units of ours and of K3s lie.
 pub const UNIT_DIR: &str = "/etc/systemd/system";
 
+/// The set of nftables, in `inet filter`, of the other servers' addresses.
+pub const NFT_SERVERS: &str = "bake_servers";
 /// keepalived's configuration, mode 0600 (it names the other servers).
 pub const KEEPALIVED_CONFIG: &str = "/etc/keepalived/keepalived.conf";
 /// HAProxy's configuration, mode 0644.

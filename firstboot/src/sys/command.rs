@@ -71,6 +71,8 @@ pub enum CommandError {
         status: String,
         /// Exit code, if it was not killed.
         code: Option<i32>,
+        /// What it printed all the same.
+        stdout: String,
         /// End of its standard error.
         stderr: Option<String>,
     },
@@ -118,6 +120,7 @@ pub(super) fn run(command: &Command, root: &Path) -> Result<String, CommandError
         line: command.line(),
         status: status.to_string(),
         code: status.code(),
+        stdout: out,
         stderr: tail(&err),
     })
 }
@@ -194,8 +197,11 @@ mod tests {
 
     #[test]
     fn failure_carries_status_and_complaint() {
-        let error = run(&sh("echo first >&2; echo last >&2; exit 3"), Path::new("/")).unwrap_err();
-        assert!(matches!(error, CommandError::Failed { code: Some(3), .. }));
+        let script = "echo some; echo first >&2; echo last >&2; exit 3";
+        let error = run(&sh(script), Path::new("/")).unwrap_err();
+        assert!(
+            matches!(&error, CommandError::Failed { code: Some(3), stdout, .. } if stdout == "some\n")
+        );
         assert!(error.to_string().ends_with("exit status: 3: first last"), "{error}");
     }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bootstrap::{Envelope, Name, Reply, View};
-use nodeconf::{NodeConfig, paths};
+use nodeconf::servers::{INTRODUCE, Introduction, Noted};
+use nodeconf::{NodeConfig, Peer, paths};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -61,10 +62,18 @@ impl Witnesses {
     /// # Errors
     /// A certificate or key cannot be read.
     pub fn load(sys: &dyn Sys, config: &NodeConfig) -> Result<Self, Condition> {
+        Self::of(sys, config, &config.cluster.servers)
+    }
+
+    /// Those of these servers.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn of(sys: &dyn Sys, config: &NodeConfig, servers: &[Peer]) -> Result<Self, Condition> {
         let read = |path: &str| {
             sys.read(Path::new(path)).map_err(|e| Condition::io(format!("reading {path}"), &e))
         };
-        let servers = config.cluster.servers.iter().filter_map(|peer| {
+        let servers = servers.iter().filter_map(|peer| {
             // The way to ourselves must not depend on the network.
             let own = peer.name == config.node.name;
             let address = if own { Ipv4Addr::LOCALHOST } else { peer.address? };
@@ -108,6 +117,21 @@ impl Witnesses {
         let requests: Vec<_> = self.servers.iter().map(look).collect();
         let heard = sys.https_all(&requests).into_iter().map(understand);
         self.servers.iter().map(|server| server.name.as_str().into()).zip(heard).collect()
+    }
+
+    /// Introduces a server to all the others, at the same time.
+    pub fn introduce(
+        &self,
+        sys: &dyn Sys,
+        server: &Introduction,
+    ) -> Vec<(Name, Result<Noted, Silence>)> {
+        let others: Vec<&Server> =
+            self.servers.iter().filter(|other| other.name != server.name).collect();
+        let body = serde_json::to_vec(server).expect("an introduction is plain data");
+        let ask = |other: &&Server| self.exchange(other, Method::Post, INTRODUCE, body.clone());
+        let requests: Vec<_> = others.iter().map(ask).collect();
+        let heard = sys.https_all(&requests).into_iter().map(understand);
+        others.iter().map(|other| other.name.as_str().into()).zip(heard).collect()
     }
 
     /// Carries one request to its witness.

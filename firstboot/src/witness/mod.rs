@@ -3,7 +3,8 @@
 //!
 //! It runs on every node, as long as the node does. Only servers that keep the cluster's state
 //! among themselves (embedded etcd) have a vote; what any node serves is its state. Who asks must
-//! show a certificate of the witnesses' CA, and asks for a vote only in its own name.
+//! show a certificate of the witnesses' CA, and asks for a vote only in its own name. Servers of
+//! several also keep who came and left since their card was baked.
 //!
 //! One thread does everything, so requests follow each other and each finds the state that the
 //! one before it left.
@@ -11,7 +12,9 @@
 mod client;
 mod gate;
 mod keys;
+mod roll;
 mod routes;
+mod sealed;
 mod served;
 mod server;
 mod voter;
@@ -28,6 +31,7 @@ use crate::run::load_config;
 use crate::sys::{Priority, Real, Sys};
 
 pub use client::{Silence, Witnesses};
+pub use roll::{List, Progress, is_one_of_several};
 pub use voter::told;
 
 /// Beside the ledger's, in memory: a full card must not be able to keep the witness from starting.

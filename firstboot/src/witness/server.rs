@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::gate::{Gate, Known};
-use super::routes::{Witness, answer};
+use super::roll::Roll;
+use super::routes::{Asker, Witness, answer};
 use super::voter::Voter;
 use crate::sys::{Priority, Sys};
 
@@ -46,8 +47,14 @@ pub(super) fn run(
     let at = listener.local_addr().unwrap_or(listen);
     let what = if voter.is_some() { "votes and state" } else { "state" };
     sys.say(Priority::Info, &format!("witness of {}: {what} on {at}", config.node.name));
-    let witness =
-        Witness { sys, config, voter, probed: RefCell::default(), complaint: RefCell::default() };
+    let witness = Witness {
+        sys,
+        config,
+        voter,
+        roll: Roll::default(),
+        probed: RefCell::default(),
+        complaint: RefCell::default(),
+    };
     // A new card's nonce is durable before anybody asks; trouble is told at once.
     witness.look();
     let serving = accept(listener, TlsAcceptor::from(Arc::new(tls)), Rc::new(witness));
@@ -70,14 +77,20 @@ async fn accept(
             }
         };
         let known = Known::new(Cell::new(false));
-        let connection = connection(stream, tls.clone(), witness.clone(), known.clone());
+        let connection = connection(stream, peer.ip(), tls.clone(), witness.clone(), known.clone());
         let task = spawn_local(timeout(WHOLE, connection));
         gate.enter(peer.ip(), known, task.abort_handle());
         yield_now().await;
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, witness: Rc<Witness>, known: Known) {
+async fn connection(
+    stream: TcpStream,
+    from: IpAddr,
+    tls: TlsAcceptor,
+    witness: Rc<Witness>,
+    known: Known,
+) {
     // Answers are small; without this they are only slower.
     let _ = stream.set_nodelay(true);
     let handshake = async {
@@ -90,8 +103,8 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, witness: Rc<Witness>, k
     let Some(certificate) = certificates.and_then(<[_]>::first).cloned() else { return };
     known.set(true);
     let service = service_fn(|request| {
-        let (witness, certificate) = (&witness, &certificate);
-        async move { Ok::<_, Infallible>(answer(witness, certificate, request).await) }
+        let (witness, asker) = (&witness, Asker { certificate: &certificate, from });
+        async move { Ok::<_, Infallible>(answer(witness, asker, request).await) }
     });
     // Whoever breaks off has only himself to answer to.
     let _ = http1::Builder::new()

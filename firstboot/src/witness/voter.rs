@@ -6,24 +6,11 @@ use std::path::Path;
 
 use bootstrap::{Card, Config, Nonce, Observed, Reply, Request, SlotAction, State, Verdict, View};
 use nodeconf::{NodeConfig, Role, Topology, paths};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
+use super::sealed::{seal, unseal};
 use crate::etcd;
 use crate::finding::Condition;
 use crate::sys::{Priority, Sys, write_durable};
-
-/// What lies in the file: a card that turns bits must not turn a promise into another.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sealed<'a> {
-    /// SHA-256 of the text of `state`, in hexadecimal digits.
-    sha256: String,
-    /// The rules' own text.
-    #[serde(borrow)]
-    state: &'a RawValue,
-}
 
 /// The only one who writes the file.
 pub(super) struct Voter {
@@ -149,7 +136,7 @@ fn load(sys: &dyn Sys) -> Result<Option<State>, Condition> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Condition::io(format!("reading {path}"), &e)),
     };
-    unseal(&bytes, now_ms(sys)).map(Some).map_err(|why| {
+    unsealed(&bytes, now_ms(sys)).map(Some).map_err(|why| {
         Condition::new(
             format!("{path} is damaged, so this node does not vote: {why}"),
             "check the card; remove the file to have the card taken for one that was flashed again",
@@ -157,30 +144,14 @@ fn load(sys: &dyn Sys) -> Result<Option<State>, Condition> {
     })
 }
 
-fn unseal(bytes: &[u8], now_ms: u64) -> Result<State, String> {
-    let sealed: Sealed = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-    let text = sealed.state.get();
-    if digest(text) != sealed.sha256 {
-        return Err("its digest is another".into());
-    }
-    State::from_json(text.as_bytes(), now_ms).map_err(|e| e.to_string())
-}
-
-fn seal(state: &State) -> Result<Vec<u8>, serde_json::Error> {
-    let state = RawValue::from_string(state.to_json().trim_end().to_owned())?;
-    let mut bytes = serde_json::to_vec(&Sealed { sha256: digest(state.get()), state: &state })?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-fn digest(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
+fn unsealed(bytes: &[u8], now_ms: u64) -> Result<State, String> {
+    State::from_json(unseal(bytes)?.as_bytes(), now_ms).map_err(|e| e.to_string())
 }
 
 fn write(sys: &dyn Sys, state: &State) -> Result<(), Condition> {
     let path = paths::WITNESS_STATE;
     let failed = |e: io::Error| Condition::io(format!("writing {path}"), &e);
-    let bytes = seal(state).map_err(|e| failed(e.into()))?;
+    let bytes = seal(&state.to_json()).map_err(|e| failed(e.into()))?;
     sys.make_dirs(Path::new(paths::STATE_DIR), 0o755).map_err(failed)?;
     write_durable(sys, Path::new(path), &bytes, 0o600).map_err(failed)
 }
@@ -217,16 +188,16 @@ mod tests {
     #[test]
     fn no_damage_goes_unnoticed() {
         let state = State::new(Card::new("node1", 1, Nonce(0x1234_5678_9abc_def0)), 7);
-        let sealed = seal(&state).unwrap();
-        assert_eq!(unseal(&sealed, 7).unwrap(), state);
+        let sealed = seal(&state.to_json()).unwrap();
+        assert_eq!(unsealed(&sealed, 7).unwrap(), state);
         for byte in 0..sealed.len() - 1 {
             for bit in 0..8 {
                 let mut damaged = sealed.clone();
                 damaged[byte] ^= 1 << bit;
-                let read = unseal(&damaged, 7);
+                let read = unsealed(&damaged, 7);
                 assert!(read.is_err(), "bit {bit} of byte {byte}: {read:?}");
             }
-            assert!(unseal(&sealed[..byte], 7).is_err());
+            assert!(unsealed(&sealed[..byte], 7).is_err());
         }
     }
 

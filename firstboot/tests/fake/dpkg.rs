@@ -24,6 +24,7 @@ fn failed(command: &Command, said: &str) -> CommandError {
         line: command.line(),
         status: "exit status: 1".into(),
         code: Some(1),
+        stdout: String::new(),
         stderr: Some(said.into()),
     }
 }

@@ -480,6 +480,7 @@ impl Sys for Fake {
             line: command.line(),
             status: format!("exit status: {code}"),
             code: Some(code),
+            stdout: String::new(),
             stderr: None,
         };
         match command.program {

@@ -68,6 +68,7 @@ fn failed(command: &Command) -> CommandError {
         line: command.line(),
         status: "exit status: 1".into(),
         code: Some(1),
+        stdout: String::new(),
         stderr: Some("it does not run".into()),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr)] // figures for the log
 
 mod hostile;
+mod introduce;
 mod node;
 mod trust;
 mod vote;

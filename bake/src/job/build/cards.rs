@@ -1,8 +1,10 @@
 //! Whether the cards of a cluster fit together, as far as the secrets tell.
 
-use nodeconf::{Bootstrap, Role, Topology, VipProvider};
+use std::collections::BTreeSet;
 
-use crate::profile::{ClusterSecrets, NodePlan, NodeRecord};
+use nodeconf::{Bootstrap, Cluster, Role, Topology};
+
+use crate::profile::{ClusterSecrets, NodePlan};
 
 /// What the user should know about the cluster's cards, this one included.
 pub(in crate::job) fn warnings(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec<String> {
@@ -10,37 +12,70 @@ pub(in crate::job) fn warnings(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec
 }
 
 /// Cards that were baked for other servers, or another address of the API.
-fn others_do_not_fit(plan: &NodePlan, secrets: &ClusterSecrets) -> Option<String> {
+fn others_do_not_fit(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec<String> {
     let shape = |server| ClusterSecrets::shape(&plan.cluster, server);
     let (of_servers, of_others) = (shape(true), shape(false));
+    let fewer = shapes_of_fewer(&plan.cluster);
     let servers: Vec<&str> = plan.cluster.servers.iter().map(|s| s.name.as_str()).collect();
-    let outdated = |name: &str, record: &NodeRecord| {
+    let (mut grown, mut strange) = (Vec::new(), Vec::new());
+    for (name, record) in secrets.nodes.iter().filter(|(name, _)| **name != plan.node.name) {
         let now = if record.votes { &of_servers } else { &of_others };
         // A server that is not declared any more has left the cluster, or will.
-        let counts = !record.votes || servers.contains(&name);
-        counts && record.shape.as_ref().is_some_and(|shape| shape != now)
-    };
-    let others: Vec<&str> = secrets
-        .nodes
-        .iter()
-        .filter(|(name, record)| **name != plan.node.name && outdated(name, record))
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if others.is_empty() {
-        return None;
+        let counts = !record.votes || servers.contains(&name.as_str());
+        match &record.shape {
+            Some(shape) if counts && record.votes && fewer.contains(shape) => grown.push(&**name),
+            Some(shape) if counts && shape != now => strange.push(&**name),
+            _ => {}
+        }
     }
-    let keepalived =
-        plan.cluster.vip.as_ref().is_some_and(|vip| vip.provider == VipProvider::Keepalived);
-    let split = match keepalived && plan.node.role == Role::Server {
-        true => ", and would carry the shared address side by side",
-        false => "",
-    };
-    Some(format!(
-        "the newest cards of {} were baked when the cluster had other servers or another address: \
-         bake them anew as well, and put them in first, one after the other. Servers that do not \
-         know of each other found no cluster together{split}",
-        others.join(", ")
-    ))
+    let mut all = Vec::new();
+    if !grown.is_empty() {
+        all.push(later_server(plan, &grown.join(", ")));
+    }
+    if !strange.is_empty() {
+        all.push(format!(
+            "the newest cards of {} were baked when the cluster had other servers or another \
+             address: bake them anew as well, and put them in one after the other. Servers that \
+             do not agree on who they are found no cluster together",
+            strange.join(", ")
+        ));
+    }
+    all
+}
+
+/// What it means that servers of the cluster were not known when others were baked.
+fn later_server(plan: &NodePlan, others: &str) -> String {
+    let database = plan.cluster.datastore.as_ref().and_then(|datastore| datastore.node.as_ref());
+    let database = database.map_or(String::new(), |node| {
+        format!(
+            ". The database on {node} lets in only the servers it was baked with: bake {node} \
+             anew, or add the new one to its pg_hba.conf, firewall and max_connections"
+        )
+    });
+    format!(
+        "the newest cards of {others} do not know all servers of this profile. If the cluster \
+         stands, nothing is to be done: a new server introduces itself to them and joins, if it \
+         can reach them. If none stands yet, bake them anew as well, since servers that do not \
+         agree on who they are found no cluster together{database}"
+    )
+}
+
+/// As many servers as this may be added at once and still be recognised.
+const FEW: usize = 10;
+
+/// The shapes of servers' cards that were baked with some of the servers, but not all.
+fn shapes_of_fewer(cluster: &Cluster) -> BTreeSet<String> {
+    let all = &cluster.servers;
+    if all.len() > FEW {
+        return BTreeSet::new();
+    }
+    (1..(1_u32 << all.len()) - 1)
+        .map(|chosen| {
+            let taken = all.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1);
+            let servers = taken.map(|(_, peer)| peer.clone()).collect();
+            ClusterSecrets::shape(&Cluster { servers, ..cluster.clone() }, true)
+        })
+        .collect()
 }
 
 /// A card made anew has forgotten its promises, so its vote counts only together with everyone's

@@ -1,6 +1,7 @@
 //! A cluster, from outside: access to it, how it is, and taking nodes from it.
 
 pub mod api;
+pub mod farewell;
 pub mod kubeconfig;
 pub mod remove;
 pub mod status;

@@ -1,6 +1,6 @@
 //! Takes a node out of a cluster for good, through the API.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use nodeconf::kube::Node;
@@ -65,6 +65,12 @@ impl Removal {
             at,
             node,
         }))
+    }
+
+    /// Where the node is.
+    #[must_use]
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.node.address
     }
 
     /// Deletes the Node and waits, no longer than `patience`, until it is gone.
@@ -142,6 +148,12 @@ fn steps(node: &Node, nodes: &[Node], declared: bool) -> Vec<String> {
             "K3s then takes it out of etcd; {left} member{} remain{}, of which {lost} may fail",
             if left == 1 { "" } else { "s" },
             if left == 1 { "s" } else { "" },
+        ));
+    }
+    if node.is_server() {
+        steps.push(format!(
+            "the other servers' keepalived, HAProxy and firewall forget it; {name}, if it still \
+             runs, gives the shared address up"
         ));
     }
     steps.push(format!("a later card of that name is another one: bake {name} anew for that"));

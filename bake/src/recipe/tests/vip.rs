@@ -62,7 +62,7 @@ fn keepalived_accepts_its_configuration() {
     for (yaml, node) in [(ETCD, "node1"), (ETCD, "node3"), (DATABASE, "node2")] {
         let text = written(yaml, node, paths::KEEPALIVED_CONFIG).unwrap();
         let file = folder.path().join("keepalived.conf");
-        let text = text.replace(crate::recipe::vip::ALIVE, script.to_str().unwrap());
+        let text = text.replace(nodeconf::vip::ALIVE, script.to_str().unwrap());
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         accepted("/usr/sbin/keepalived", &["--config-test", "-f"], &file);
@@ -74,7 +74,7 @@ fn every_server_knows_every_other_and_nobody_else_is_involved() {
     let text = written(ETCD, "node2", paths::KEEPALIVED_CONFIG).unwrap();
     assert!(text.contains("unicast_src_ip 192.168.24.12\n"), "{text}");
     assert!(text.contains("        192.168.24.11\n        192.168.24.13\n"), "{text}");
-    assert!(text.contains("priority 154\n"), "{text}");
+    assert!(text.contains("priority 204\n"), "{text}");
     let text = written(ETCD, "node2", paths::HAPROXY_CONFIG).unwrap();
     assert_eq!(text.matches(":6443\n").count(), 3, "{text}");
     for (yaml, node) in [(ETCD, "worker1"), (DATABASE, "db")] {

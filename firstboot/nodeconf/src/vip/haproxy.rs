@@ -2,15 +2,12 @@
 
 use std::fmt::Write;
 
-use nodeconf::{Vip, paths};
+use super::{ALIVE_PORT, Shared};
+use crate::paths;
 
-use super::ALIVE_PORT;
-use crate::profile::NodePlan;
-
-/// Debian's unit restarts HAProxy five times and then no more.
-pub(super) const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\n[Service]\nRestartSec=250ms\n";
-
-pub(super) fn config(plan: &NodePlan, vip: &Vip) -> String {
+/// A reload hands the listening sockets on (`expose-fd listeners`), so that no connection is lost
+/// between the old process and the new one.
+pub(super) fn config(shared: &Shared) -> String {
     let mut text = format!(
         "# Written by bake: see docs/networking.md.\n\
          global\n\
@@ -19,7 +16,7 @@ pub(super) fn config(plan: &NodePlan, vip: &Vip) -> String {
          \x20   user haproxy\n\
          \x20   group haproxy\n\
          \x20   maxconn 4000\n\
-         \x20   stats socket /run/haproxy/admin.sock mode 600 level operator\n\
+         \x20   stats socket /run/haproxy/admin.sock mode 600 level operator expose-fd listeners\n\
          \n\
          defaults\n\
          \x20   log global\n\
@@ -49,10 +46,10 @@ pub(super) fn config(plan: &NodePlan, vip: &Vip) -> String {
          \x20   http-check expect status 200\n\
          \x20   default-server check check-ssl verify required ca-file {ca} inter 1s fastinter 250ms \
          downinter 500ms fall 3 rise 1 on-marked-down shutdown-sessions\n",
-        port = vip.port,
+        port = shared.vip.port,
         ca = paths::API_CA,
     );
-    for server in &plan.cluster.servers {
+    for server in shared.servers {
         if let Some(address) = server.address {
             let _ = writeln!(text, "    server {} {address}:{}", server.name, paths::API_PORT);
         }
