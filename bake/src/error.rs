@@ -148,6 +148,16 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Some of several things failed; the others were done.
+    #[error("{} of {total} {what} failed: {}", .failed.len(), names(.failed))]
+    Parts {
+        /// What they are, plural: "nodes", "devices".
+        what: &'static str,
+        /// How many there were.
+        total: usize,
+        /// The name of each that failed, and why.
+        failed: Vec<(String, Error)>,
+    },
     /// The user, or the system, asked us to stop.
     #[error("interrupted")]
     Interrupted,
@@ -196,6 +206,12 @@ impl Error {
             Self::Invalid { .. } | Self::Usage(_) | Self::NotFound { .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
+            // What they have in common, where they do.
+            Self::Parts { failed, .. } => {
+                let mut exits = failed.iter().map(|(_, error)| error.exit());
+                let first = exits.next().unwrap_or(Exit::Failed);
+                if exits.all(|exit| exit == first) { first } else { Exit::Failed }
+            }
             Self::Context { source, .. } | Self::Hinted { source, .. } => source.exit(),
         }
     }
@@ -210,9 +226,22 @@ impl Error {
                 all
             }
             Self::Context { source, .. } => source.hints(),
+            Self::Parts { failed, .. } => {
+                let mut all = Vec::new();
+                for hint in failed.iter().flat_map(|(_, error)| error.hints()) {
+                    if !all.contains(&hint) {
+                        all.push(hint);
+                    }
+                }
+                all
+            }
             _ => Vec::new(),
         }
     }
+}
+
+fn names(failed: &[(String, Error)]) -> String {
+    failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds what was being done to an error, in gerund form.
@@ -256,5 +285,20 @@ mod tests {
             Err::<(), _>(refused.hint("use --force")).context("emitting a").unwrap_err();
         assert_eq!(wrapped.exit(), Exit::Refused);
         assert_eq!(wrapped.hints(), ["use --force"]);
+    }
+
+    #[test]
+    fn parts_exit_as_they_all_do_else_as_failed() {
+        let refused = |name: &str| {
+            let error = Error::Refused { action: "overwrite".into(), reason: "it exists".into() };
+            (name.to_owned(), error.hint("use --force"))
+        };
+        let parts = |failed| Error::Parts { what: "nodes", total: 9, failed };
+        let alike = parts(vec![refused("a"), refused("b")]);
+        assert_eq!(alike.exit(), Exit::Refused);
+        assert_eq!(alike.hints(), ["use --force"], "once");
+        assert_eq!(alike.to_string(), "2 of 9 nodes failed: a, b");
+        let mixed = parts(vec![refused("a"), ("b".into(), Error::Usage("x".into()))]);
+        assert_eq!(mixed.exit(), Exit::Failed);
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, each with its arguments and one `run`.
 
+pub mod apply;
 pub mod build;
 pub mod cache;
 pub mod cat;
@@ -9,6 +10,7 @@ pub mod cp;
 pub mod diff;
 pub mod edit;
 pub mod flash;
+pub mod fleet;
 pub mod image_path;
 pub mod images;
 pub mod inspect;
@@ -118,6 +120,10 @@ impl Session {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Bake all nodes of a profile
+    Fleet(fleet::Args),
+    /// Make a node's image from a golden image and a delta
+    Apply(apply::Args),
     /// List, show, download, verify and import base images
     Images(images::Args),
     /// See and prune what has been downloaded
@@ -187,6 +193,8 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Result<()> {
     match verb {
         None => build::run(build, session),
+        Some(Verb::Fleet(args)) => fleet::run(args, session),
+        Some(Verb::Apply(args)) => apply::run(args, session),
         Some(Verb::Images(args)) => images::run(args, session),
         Some(Verb::Cache(args)) => cache::run(args, session),
         Some(Verb::Profile(args)) => profile::run(args, session),

@@ -14,12 +14,13 @@ mod output;
 mod raw;
 mod stream;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink, Unit};
 use crate::store::{BlockStore, Image};
-use crate::sys::interrupt::Cancel;
+use crate::sys::{self, interrupt::Cancel};
 use crate::units::human;
 
 pub use digest::Identity;
@@ -195,6 +196,37 @@ pub fn emit(
         identity: written.identity,
         method: written.method,
     })
+}
+
+/// Writes `image` into a file of `folder` that has no name, for outputs there to share blocks with;
+/// `None` where the file system shares none.
+///
+/// # Errors
+/// [`Error::Io`] where reading or writing fails; [`Error::Interrupted`].
+pub fn scratch(
+    image: &Image,
+    used: &InUse,
+    folder: &Path,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Option<File>> {
+    let pair = (sys::file::unnamed(folder), sys::file::unnamed(folder));
+    let (Some(file), Some(probe)) = pair else { return Ok(None) };
+    sys::file::write_all_at(&file, &[1; 4096], 0).at("writing in", folder)?;
+    if !sys::file::reflink(&file, &probe).at("sharing blocks in", folder)? {
+        return Ok(None);
+    }
+    let spec = Spec { digest: false, ..Spec::new(folder.join("golden.img")) };
+    let title = "Writing what all nodes of a role share".into();
+    let total = Some(used.bytes());
+    sink.emit(Event::Started { step: STEP, title, total, unit: Unit::Bytes });
+    file.set_len(0).at("writing in", folder)?;
+    file.set_len(image.len()).at("extending a file in", folder)?;
+    raw::copy(&stream::Job { image, used, sink, cancel }, &file, &spec)
+        .map_err(|e| explain_full_disk(e, &spec, used.bytes()))?;
+    let detail = "each node's image shares its blocks".into();
+    sink.emit(Event::Finished { step: STEP, detail });
+    Ok(Some(file))
 }
 
 /// What the writers of all formats hand back.

@@ -38,7 +38,7 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
 }
 
 /// Copies what is in use: one thread reads, another writes, so that neither waits for the other.
-fn copy(job: &Job<'_>, file: &File, spec: &Spec) -> Result<Digests> {
+pub(super) fn copy(job: &Job<'_>, file: &File, spec: &Spec) -> Result<Digests> {
     std::thread::scope(|scope| {
         let (to_writer, chunks) = sync_channel::<Chunk>(QUEUE);
         let writer = scope.spawn(move || {

@@ -1,5 +1,6 @@
 //! Jobs wire the steps of a verb, emit events and clean up.
 
+pub mod apply;
 pub mod build;
 pub mod clock;
 pub mod cluster;
@@ -8,6 +9,7 @@ pub mod edit;
 pub mod extract;
 pub mod fetch;
 pub mod flash;
+pub mod fleet;
 pub mod inspect;
 pub mod lock;
 pub mod open;

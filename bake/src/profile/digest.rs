@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,19 @@ impl NodePlan {
     /// # Errors
     /// [`crate::error::Error::Io`] where a file cannot be read.
     pub fn inputs_digest(&self, more: &BTreeMap<String, String>) -> Result<String> {
+        self.inputs_digest_with(&BTreeMap::new(), more)
+    }
+
+    /// As [`NodePlan::inputs_digest`], where the SHA-256 of the files on the host in `known` need
+    /// not be found again.
+    ///
+    /// # Errors
+    /// As [`NodePlan::inputs_digest`].
+    pub fn inputs_digest_with(
+        &self,
+        known: &BTreeMap<PathBuf, String>,
+        more: &BTreeMap<String, String>,
+    ) -> Result<String> {
         let mut plan = self.clone();
         plan.node.incarnation = 0;
         plan.newest_input = 0;
@@ -37,11 +51,11 @@ impl NodePlan {
         }
         let mut files = BTreeMap::new();
         for manifest in &mut plan.manifests {
-            files.insert(manifest.name.clone(), digest_and_forget(manifest)?);
+            files.insert(manifest.name.clone(), digest_and_forget(manifest, known)?);
         }
         for file in &mut plan.files {
             if let FileContent::Host(host) = &mut file.content {
-                files.insert(file.path.clone(), digest_and_forget(host)?);
+                files.insert(file.path.clone(), digest_and_forget(host, known)?);
             }
         }
         let inputs = Inputs { plan: &plan, files, more };
@@ -50,18 +64,26 @@ impl NodePlan {
     }
 }
 
-fn digest_and_forget(file: &mut HostFile) -> Result<String> {
+fn digest_and_forget(file: &mut HostFile, known: &BTreeMap<PathBuf, String>) -> Result<String> {
+    let digest = match known.get(&file.path) {
+        Some(digest) => digest.clone(),
+        None => digest(&file.path)?,
+    };
+    file.path.as_mut_os_string().clear();
+    file.mtime = 0;
+    Ok(digest)
+}
+
+fn digest(path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
-    let mut source = File::open(&file.path).at("opening", &file.path)?;
+    let mut source = File::open(path).at("opening", path)?;
     let mut buffer = [0; 16384];
     loop {
-        let count = source.read(&mut buffer).at("reading", &file.path)?;
+        let count = source.read(&mut buffer).at("reading", path)?;
         if count == 0 {
             break;
         }
         hasher.update(&buffer[..count]);
     }
-    file.path.as_mut_os_string().clear();
-    file.mtime = 0;
     Ok(hex::encode(hasher.finalize()))
 }

@@ -15,7 +15,15 @@ pub(super) struct Report {
     message: String,
     causes: Vec<String>,
     faults: Vec<FaultReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<PartReport>,
     hints: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartReport {
+    part: String,
+    messages: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,6 +51,10 @@ impl Report {
             message: messages.remove(0),
             causes: messages,
             faults: faults.collect(),
+            parts: parts(error)
+                .iter()
+                .map(|(part, error)| PartReport { part: part.clone(), messages: chain(error) })
+                .collect(),
             hints: error.hints().into_iter().map(str::to_owned).collect(),
         }
     }
@@ -53,6 +65,12 @@ pub(super) fn render(error: &Error) -> String {
     for (depth, message) in chain(error).iter().enumerate() {
         let head = if depth == 0 { "error:" } else { "  because:" };
         let _ = writeln!(text, "{head} {message}");
+    }
+    for (name, error) in parts(error) {
+        for (depth, message) in chain(error).iter().enumerate() {
+            let head = if depth == 0 { format!("  {name}:") } else { "    because:".into() };
+            let _ = writeln!(text, "{head} {message}");
+        }
     }
     for fault in faults(error) {
         let _ = writeln!(text, "  {}", fault_line(fault));
@@ -95,6 +113,14 @@ fn chain(error: &Error) -> Vec<String> {
         cause = inner.source();
     }
     messages
+}
+
+fn parts(error: &Error) -> &[(String, Error)] {
+    match error {
+        Error::Parts { failed, .. } => failed,
+        Error::Context { source, .. } | Error::Hinted { source, .. } => parts(source),
+        _ => &[],
+    }
 }
 
 fn faults(error: &Error) -> &[Fault] {

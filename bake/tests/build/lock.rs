@@ -1,6 +1,11 @@
 //! A profile with a lock is baked of exactly what the lock says, or not at all.
 
-use super::*;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::bench::{Bench, text};
+use super::support::run;
 
 const MANIFEST: &str = "\
 apiVersion: v1

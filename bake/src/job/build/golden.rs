@@ -1,5 +1,6 @@
 //! The golden layer: what all nodes of one profile, role and image share.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::node::NodeImage;
@@ -12,7 +13,7 @@ use crate::job::open::{Opened, lock};
 use crate::provenance::Record;
 use crate::recipe::Scope;
 use crate::recipe::apply::{Applied, apply, seal};
-use crate::store::SharedImage;
+use crate::store::{FileSource, Image, SharedImage};
 use crate::sys::interrupt::Cancel;
 
 /// Base image and golden layer, checked; never changed any more. Nodes are stacked on top.
@@ -28,6 +29,8 @@ pub struct Golden {
     applied: Applied,
     record: Record,
     grown: Option<Grown>,
+    /// Whether the image is a file that outputs can share blocks with.
+    settled: bool,
 }
 
 /// How much of an image is read again once it is made.
@@ -88,6 +91,7 @@ impl Golden {
             applied,
             record,
             grown,
+            settled: false,
         })
     }
 
@@ -144,6 +148,30 @@ impl Golden {
         // A fork, so that several can be written at a time.
         let image = lock(&self.image).fork();
         crate::emit::emit(&image, &self.used, spec, sink, cancel)
+    }
+
+    /// The same in a file of `folder`, without a name; `None` where blocks cannot be shared
+    /// there, or are already.
+    pub(super) fn settle(
+        &self,
+        folder: &Path,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Option<Self>> {
+        if self.settled {
+            return Ok(None);
+        }
+        let image = lock(&self.image).fork();
+        let Some(file) = crate::emit::scratch(&image, &self.used, folder, sink, cancel)? else {
+            return Ok(None);
+        };
+        let source = FileSource::of_file(file, folder.join("the golden image"))?;
+        let image = Arc::new(Mutex::new(Image::new(Arc::new(source))));
+        let (stock, digest) = (self.stock.clone(), self.digest.clone());
+        let (used, applied, record) =
+            (self.used.clone(), self.applied.clone(), self.record.clone());
+        let (time, grown, settled) = (self.time, self.grown, true);
+        Ok(Some(Self { stock, digest, time, image, used, applied, record, grown, settled }))
     }
 
     pub(super) fn stock(&self) -> &Stock {

@@ -4,7 +4,7 @@
 //! ([`Golden`]), and what is its own ([`NodeImage`]). A [`Workshop`] makes each golden layer once.
 
 mod base;
-mod cards;
+pub(in crate::job) mod cards;
 mod firstboot;
 mod golden;
 mod materials;

@@ -1,6 +1,7 @@
 //! What the nodes of a profile are baked from, gathered once, and their golden layers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nodeconf::{Node, Role};
@@ -102,7 +103,10 @@ impl Workshop {
     /// # Errors
     /// [`Error::Io`] where a file of the profile's cannot be read.
     pub fn inputs(&self, plan: &NodePlan) -> Result<String> {
-        plan.inputs_digest(&materials::inputs(&self.base, &self.stock(plan)?.materials))
+        let materials = &self.stock(plan)?.materials;
+        let files = materials.host_files.iter();
+        let known = files.map(|(path, file)| (path.clone(), file.sha256.clone())).collect();
+        plan.inputs_digest_with(&known, &materials::inputs(&self.base, materials))
     }
 
     /// Plans every edit of a node, among those the workshop was opened for.
@@ -151,6 +155,27 @@ impl Workshop {
         self.stock(plan).map(|stock| &stock.materials)
     }
 
+    /// Puts the golden layer below the node into a file without a name in `folder`, where outputs
+    /// can share its blocks: each then costs only what is its own.
+    ///
+    /// # Errors
+    /// As [`Workshop::golden`], and what writing fails with.
+    pub fn settle(
+        &self,
+        planned: &Planned,
+        folder: &Path,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let golden = self.golden(planned, sink, cancel)?;
+        if let Some(settled) = golden.settle(folder, sink, cancel)? {
+            let mut goldens = self.goldens.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (planned.recipe.shared_digest(), planned.time);
+            goldens.insert(key, Arc::new(settled));
+        }
+        Ok(())
+    }
+
     fn stock(&self, plan: &NodePlan) -> Result<&Arc<Stock>> {
         let found = self.stocks.iter().find(|(role, _)| *role == plan.node.role);
         let missing = || Error::NotFound { what: "node", name: plan.node.name.clone() };
@@ -178,7 +203,8 @@ impl Stock {
             tool: concat!("bake ", env!("CARGO_PKG_VERSION")).into(),
             node: provenance::Subject {
                 profile: plan.profile.clone(),
-                profile_sha256: self.profile_sha256.clone(),
+                // What nodes share does not change with what the profile says of one of them.
+                profile_sha256: node.and(self.profile_sha256.clone()),
                 lock_sha256: self.lock_sha256.clone(),
                 cluster: plan.cluster.name.clone(),
                 name: node.map(|node| node.name.clone()),

@@ -86,18 +86,33 @@ impl SecretsFile {
     /// # Errors
     /// As [`SecretsFile::open`]; [`Error::NotFound`] for a node without a record.
     pub fn claim(&mut self, claim: &Claim<'_>) -> Result<u32> {
+        let claimed = self.claim_all(std::slice::from_ref(claim))?;
+        Ok(claimed.first().copied().unwrap_or_default())
+    }
+
+    /// As [`SecretsFile::claim`] for several images in turn, writing the file once.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::claim`]; nothing is recorded then.
+    pub fn claim_all(&mut self, claims: &[Claim<'_>]) -> Result<Vec<u32>> {
         let _lock = lock(&self.path)?;
         // Another bake may have written since.
         if let Some(newer) = Self::read(&self.path)? {
             self.secrets = newer;
         }
-        let claimed = self.secrets.claim(claim);
-        let (incarnation, changed) =
-            claimed.ok_or_else(|| Error::NotFound { what: "node", name: claim.node.into() })?;
-        if changed {
-            write(&self.path, &self.secrets)?;
+        let mut secrets = self.secrets.clone();
+        let (mut incarnations, mut any) = (Vec::with_capacity(claims.len()), false);
+        for claim in claims {
+            let missing = || Error::NotFound { what: "node", name: claim.node.into() };
+            let (incarnation, changed) = secrets.claim(claim).ok_or_else(missing)?;
+            incarnations.push(incarnation);
+            any |= changed;
         }
-        Ok(incarnation)
+        if any {
+            write(&self.path, &secrets)?;
+        }
+        self.secrets = secrets;
+        Ok(incarnations)
     }
 
     /// Claims a new incarnation for a card of `node`, above `known`, without baking it anew.

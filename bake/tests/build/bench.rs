@@ -1,20 +1,16 @@
-//! Bakes small images with the real program, and asks other tools what came of it.
-
-#[path = "build/lock.rs"]
-mod lock;
-mod support;
+//! A base image, and everything else that a bake needs.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use support::run;
+use super::support::run;
 
 const SECTOR: u64 = 512;
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 /// Start of the root partition, in bytes.
-const ROOT: u64 = 40 * MIB;
+pub(super) const ROOT: u64 = 40 * MIB;
 
 const PROFILE: &str = "\
 version: 1
@@ -30,12 +26,12 @@ nodes:
 ";
 
 /// A folder with a base image of Raspberry Pi OS's layout, a profile, and what else is needed.
-struct Bench {
-    dir: tempfile::TempDir,
+pub(super) struct Bench {
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bench = Self { dir: tempfile::tempdir().unwrap() };
         let tree = bench.path("tree");
         let boot = bench.path("tree/boot/firmware");
@@ -92,34 +88,39 @@ impl Bench {
         bench
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn script(&self, name: &str, content: &str) {
+    pub(super) fn script(&self, name: &str, content: &str) {
         fs::write(self.path(name), content).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn bake(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_bake"))
+    /// The program, in the folder, at a fixed time.
+    pub(super) fn program(&self) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bake"));
+        program.current_dir(self.dir.path()).env("SOURCE_DATE_EPOCH", "1750000000");
+        program
+    }
+
+    pub(super) fn bake(&self, arguments: &[&str]) -> Output {
+        self.program()
             .args(["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
             .args(["--cache-dir", "cache", "--node", "node1"])
             .args(arguments)
-            .current_dir(self.dir.path())
-            .env("SOURCE_DATE_EPOCH", "1750000000")
             .output()
             .unwrap()
     }
 
-    fn baked(&self, arguments: &[&str]) {
+    pub(super) fn baked(&self, arguments: &[&str]) {
         let out = self.bake(arguments);
         let said = String::from_utf8_lossy(&out.stderr);
         assert!(out.status.success(), "{arguments:?}: {said}");
     }
 
     /// Exit status and what was said; nothing may have been written.
-    fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
+    pub(super) fn refused(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let before = self.listing();
         let out = self.bake(arguments);
         assert!(!out.status.success(), "{arguments:?} was done");
@@ -127,7 +128,7 @@ impl Bench {
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
     }
 
-    fn listing(&self) -> Vec<String> {
+    pub(super) fn listing(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<String> =
             names.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -137,7 +138,7 @@ impl Bench {
     }
 
     /// What independent tools say of an image we wrote.
-    fn judge(&self, image: &str) {
+    pub(super) fn judge(&self, image: &str) {
         let path = text(&self.path(image));
         run("e2fsck", &["-fn", &format!("{path}?offset={ROOT}")]);
         run("sfdisk", &["-V", &path]);
@@ -149,11 +150,11 @@ impl Bench {
     }
 }
 
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn elf(arch: &str) -> Vec<u8> {
+pub(super) fn elf(arch: &str) -> Vec<u8> {
     let arch: bake::arch::Arch = arch.parse().unwrap();
     let mut header = vec![0; 4096];
     header[..4].copy_from_slice(b"\x7fELF");
@@ -199,89 +200,4 @@ fn write(path: &Path, content: &[u8], mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-#[test]
-fn a_node_is_baked_the_same_everywhere_and_again() {
-    let bench = Bench::new();
-    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
-    bench.judge("node1.img");
-    let digest = |name: &str| run("sha256sum", &[&text(&bench.path(name))])[..64].to_owned();
-    fs::create_dir(bench.path("elsewhere")).unwrap();
-    bench.baked(&["--base", "base.img", "--out", "elsewhere/other.img"]);
-    assert_eq!(digest("node1.img"), digest("elsewhere/other.img"));
-    bench.baked(&["--base", "node1.img", "--out", "again.img"]);
-    bench.judge("again.img");
-    let diff = |a: &str, b: &str| {
-        let run = Command::new(env!("CARGO_BIN_EXE_bake"))
-            .args(["diff", a, b])
-            .current_dir(bench.dir.path())
-            .output();
-        String::from_utf8(run.unwrap().stdout).unwrap()
-    };
-    assert_eq!(diff("node1.img", "again.img"), "");
-    let offset = format!("{}?offset={ROOT}", text(&bench.path("node1.img")));
-    let shown = run("debugfs", &["-R", "cat /etc/hostname", &offset]);
-    assert!(shown.contains("node1\n"), "{shown}");
-}
-
-#[test]
-fn the_root_grows_when_the_payload_needs_it() {
-    let bench = Bench::new();
-    let payload = format!("#!/bin/sh\n{}", "# K3s is large\n".repeat(10 << 20));
-    bench.script("k3s", &payload);
-    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
-    bench.judge("node1.img");
-    assert!(fs::metadata(bench.path("node1.img")).unwrap().len() > 200 * MIB);
-    let table = run("sfdisk", &["-d", &text(&bench.path("node1.img"))]);
-    assert!(table.contains("label-id: 0x4f1a2b3c"), "{table}");
-}
-
-#[test]
-fn what_cannot_be_done_is_said_and_leaves_nothing() {
-    let bench = Bench::new();
-    let cut = fs::File::create(bench.path("cut.img")).unwrap();
-    std::io::copy(
-        &mut std::io::Read::take(fs::File::open(bench.path("base.img")).unwrap(), 60 * MIB),
-        &mut &cut,
-    )
-    .unwrap();
-    fs::write(bench.path("exists.img"), "mine").unwrap();
-    for (arguments, code, words) in [
-        (&["--base", "cut.img", "--out", "o.img"][..], None, "cut.img"),
-        (&["--base", "base.img", "--out", "exists.img"], Some(4), "exists.img"),
-        (&["--base", "base.img", "--out", "no/such/o.img"], None, "no/such"),
-        (&["--base", "./none.img", "--out", "o.img"], None, "none.img"),
-        (
-            &["--base", "base.img", "--out", "o.img", "--set", "system.timezone=Mars/Base"],
-            Some(2),
-            "Mars/Base",
-        ),
-        (
-            &["--base", "base.img", "--out", "o.img", "--set", "cluster.nam=x"],
-            Some(2),
-            "cluster.nam",
-        ),
-    ] {
-        let (status, said) = bench.refused(arguments);
-        assert!(said.contains(words), "{arguments:?}: {said}");
-        assert!(code.is_none_or(|code| status == Some(code)), "{arguments:?}: {status:?} {said}");
-        assert!(said.lines().count() < 25, "{said}");
-    }
-    assert_eq!(fs::read_to_string(bench.path("exists.img")).unwrap(), "mine");
-    fs::write(bench.path("firstboot"), elf("amd64")).unwrap();
-    let (status, said) = bench.refused(&["--base", "base.img", "--out", "o.img"]);
-    assert!(status == Some(2) && said.contains("amd64"), "{status:?} {said}");
-}
-
-#[test]
-fn a_dry_run_prints_the_recipe_and_writes_nothing() {
-    let bench = Bench::new();
-    let before = bench.listing();
-    let out = bench.bake(&["--base", "base.img", "--dry-run"]);
-    let said = String::from_utf8(out.stdout).unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    assert!(said.contains("amend   /boot/firmware/cmdline.txt: append `cgroup_memory=1"), "{said}");
-    assert_eq!(bench.listing(), before);
-    assert!(!bench.path("edge.secrets.json").exists());
 }
