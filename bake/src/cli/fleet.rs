@@ -60,6 +60,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let profile = Profile::read(&source, &materials.set)?;
     profile.warnings().iter().for_each(|fault| cluster::warn(session, fault));
     let names = wanted(args, &profile)?;
+    let sources = materials.sources(&source);
+    // Before secrets are made for a bake that fails.
+    sources.lock.read()?;
     let path = profile.secrets_path(materials.secrets.as_deref());
     let mut secrets = cluster::open_secrets(&profile, &path, session)?;
     let plan = |name: &String| materials.plan(&profile, name, secrets.secrets());
@@ -67,7 +70,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get).min(MOST_JOBS);
     let request = Request {
         plans,
-        sources: materials.sources(&source),
+        sources,
         out_dir: args.out_dir.clone(),
         format: match args.compress {
             None => Format::Raw,

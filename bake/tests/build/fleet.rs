@@ -154,6 +154,10 @@ fn only_what_has_changed_is_baked_and_one_that_fails_stops_none() {
     fs::remove_file(bench.path("d/rack3.delta")).unwrap();
     assert!(good(&again(&[])).contains("1 baked, 3 unchanged"));
     assert_eq!(time("d/golden-agent.img"), golden);
+    // One that is gone is.
+    fs::remove_file(bench.path("d/golden-agent.img")).unwrap();
+    assert!(good(&again(&[])).contains("0 baked, 4 unchanged"));
+    assert!(bench.path("d/golden-agent.img").exists());
     // Something of somebody else's is in the way of one node.
     fs::write(bench.path("d/rack1.delta"), "mine").unwrap();
     let out = again(&["--set", "system.timezone=Europe/Berlin"]);

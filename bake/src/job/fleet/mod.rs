@@ -80,7 +80,8 @@ pub fn bake(
     let title = format!("Baking {} of {} nodes", todo.len(), tasks.len());
     let total = Some(todo.len() as u64);
     sink.emit(Event::Started { step: STEP, title, total, unit: Unit::Items });
-    let goldens = making.goldens(&todo.iter().map(|i| &tasks[*i]).collect::<Vec<_>>())?;
+    let goldens = making.goldens(&tasks)?;
+    making.settle(&todo.iter().map(|i| &tasks[*i]).collect::<Vec<_>>())?;
     let found = each(&todo, request.jobs, |done, index| {
         let task = &tasks[index];
         let name = &task.planned.plan.node.name;

@@ -64,22 +64,23 @@ impl Making<'_> {
             .hint("use --force to replace it"))
     }
 
-    /// Makes ready what the outputs of `tasks` are made from: the golden images that deltas are
-    /// for; where blocks can be shared, golden images that full images share theirs with.
-    pub(super) fn goldens(&self, tasks: &[&Task]) -> Result<Goldens> {
-        let mut goldens = Goldens::default();
-        if !self.request.deltas {
-            if self.request.format == Format::Raw && tasks.len() > 1 {
-                let folder = &self.request.out_dir;
-                tasks.iter().try_for_each(|task| {
-                    self.workshop.settle(&task.planned, folder, self.sink, self.cancel)
-                })?;
-            }
-            return Ok(goldens);
+    /// Where blocks can be shared, puts what `tasks` have in common where full images can share it.
+    pub(super) fn settle(&self, tasks: &[&Task]) -> Result<()> {
+        if self.request.deltas || self.request.format != Format::Raw || tasks.len() < 2 {
+            return Ok(());
         }
-        for task in tasks {
-            let golden = self.workshop.golden(&task.planned, self.sink, self.cancel)?;
-            if goldens.written.contains_key(golden.digest()) {
+        let folder = &self.request.out_dir;
+        tasks.iter().try_for_each(|task| {
+            self.workshop.settle(&task.planned, folder, self.sink, self.cancel)
+        })
+    }
+
+    /// Writes the golden images that the deltas of `tasks` are for, those that are not there.
+    pub(super) fn goldens(&self, tasks: &[Task]) -> Result<Goldens> {
+        let mut goldens = Goldens::default();
+        for task in tasks.iter().filter(|_| self.request.deltas) {
+            let digest = task.planned.recipe.shared_digest();
+            if goldens.written.contains_key(&digest) {
                 continue;
             }
             let role = match task.planned.plan.node.role {
@@ -89,7 +90,7 @@ impl Making<'_> {
             };
             let mut file = self.request.image(&format!("golden-{role}"));
             if goldens.written.values().any(|(taken, _)| *taken == file) {
-                file = self.request.image(&format!("golden-{role}-{}", &golden.digest()[..8]));
+                file = self.request.image(&format!("golden-{role}-{}", &digest[..8]));
             }
             let plan = &task.planned.plan;
             let made_for = format!("golden {} {}", plan.profile, plan.cluster.name);
@@ -99,6 +100,7 @@ impl Making<'_> {
                 Some(identity) => identity,
                 None => {
                     self.may_write(&file)?;
+                    let golden = self.workshop.golden(&task.planned, self.sink, self.cancel)?;
                     self.ledger.begin([(file.as_str(), inputs.as_str())])?;
                     let spec = Spec { identity: true, ..self.spec(&file) };
                     let emitted = golden.emit(&spec, self.sink, self.cancel)?;
@@ -107,7 +109,7 @@ impl Making<'_> {
                     identity
                 }
             };
-            goldens.written.insert(golden.digest().to_owned(), (file, identity));
+            goldens.written.insert(digest, (file, identity));
         }
         Ok(goldens)
     }
