@@ -12,7 +12,7 @@ pub(super) const MIB: u64 = 1 << 20;
 /// Start of the root partition, in bytes.
 pub(super) const ROOT: u64 = 40 * MIB;
 
-const PROFILE: &str = "\
+pub(super) const PROFILE: &str = "\
 version: 1
 cluster: {name: edge, topology: single}
 image: ./base.img

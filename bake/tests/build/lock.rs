@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::bench::{Bench, text};
+use super::bench::{Bench, PROFILE, text};
 use super::support::run;
 
 const MANIFEST: &str = "\
