@@ -20,6 +20,7 @@ pub mod ls;
 pub mod man;
 pub mod materials;
 pub mod profile;
+pub mod rebuild;
 pub mod remove;
 pub mod status;
 pub mod verify;
@@ -134,6 +135,8 @@ enum Verb {
     Flash(flash::Args),
     /// Pin what a profile's images are made of, by digest
     Lock(lock::Args),
+    /// Make an image again from its attestation, and compare
+    Rebuild(rebuild::Args),
     /// Show what an image is, what is in it, and what was baked into it
     Inspect(inspect::Args),
     /// List files inside an image
@@ -200,6 +203,7 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Profile(args)) => profile::run(args, session),
         Some(Verb::Flash(args)) => flash::run(args, session),
         Some(Verb::Lock(args)) => lock::run(args, session),
+        Some(Verb::Rebuild(args)) => rebuild::run(args, session),
         Some(Verb::Inspect(args)) => inspect::run(args, session),
         Some(Verb::Ls(args)) => ls::run(args, session),
         Some(Verb::Cat(args)) => cat::run(args, session),

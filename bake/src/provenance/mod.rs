@@ -5,6 +5,7 @@
 //! [`SEALED`], and files as they were before in [`ORIGINALS`], which only root may read.
 
 mod check;
+mod statement;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Mismatch, check, is_as_recorded};
 pub(crate) use check::{digest_of, observe};
+pub use statement::{Asked, Followed, Named, Statement};
 
 use crate::error::{Error, Result};
 use crate::fs::FileKind;

@@ -20,6 +20,8 @@ pub struct Report {
     pub base: String,
     /// What that image said it is.
     pub os: String,
+    /// SHA-256 of that image, where it is known.
+    pub base_sha256: Option<String>,
     /// What that image was verified by; `None` for a file of the user's.
     pub verified: Option<String>,
     /// What came from elsewhere.
@@ -62,6 +64,7 @@ impl Report {
             incarnation: record.node.incarnation.unwrap_or_default(),
             base: record.base.name,
             os: record.base.os,
+            base_sha256: record.base.sha256,
             verified: record.base.verified,
             components: record.components,
             files: record.files.len(),
