@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nodeconf::{NodeConfig, paths};
+use serde::Deserialize;
 
 use crate::exit::Exit;
 use crate::finding::{Condition, Finding};
@@ -92,10 +93,12 @@ fn prepare(sys: &dyn Sys, report: &Report) -> Result<(NodeConfig, Ledger), Stop>
 /// How to end, and why.
 pub fn load_config(sys: &dyn Sys) -> Result<NodeConfig, Stop> {
     let bytes = sys.read(Path::new(paths::NODE_CONFIG)).map_err(|e| {
-        let condition = Condition::new(
-            format!("reading {}: {e}", paths::NODE_CONFIG),
-            "this card was not baked, or not completely: bake and flash it again",
-        );
+        let condition = nobodys(sys).unwrap_or_else(|| {
+            Condition::new(
+                format!("reading {}: {e}", paths::NODE_CONFIG),
+                "this card was not baked, or not completely: bake and flash it again",
+            )
+        });
         (Exit::ConfigWrong, condition)
     })?;
     NodeConfig::parse(&bytes).map_err(|e| {
@@ -105,6 +108,34 @@ pub fn load_config(sys: &dyn Sys) -> Result<NodeConfig, Stop> {
         );
         (Exit::ConfigWrong, condition)
     })
+}
+
+/// What is missing on the card of a release image that was made no node's: it has a record, which
+/// names none.
+fn nobodys(sys: &dyn Sys) -> Option<Condition> {
+    #[derive(Deserialize)]
+    struct Record {
+        node: Node,
+    }
+    #[derive(Deserialize)]
+    struct Node {
+        profile: String,
+        name: Option<String>,
+        role: String,
+    }
+    let record = sys.read(Path::new(paths::RECORD)).ok()?;
+    let Record { node } = serde_json::from_slice(&record).ok()?;
+    let Node { profile, name: None, role } = node else { return None };
+    Some(Condition::new(
+        format!(
+            "this card holds a release image, profile {profile}, role {role}: no node's name, \
+             address or secrets are on it"
+        ),
+        format!(
+            "make it a node before it goes into the board: `bake personalise IMAGE --profile \
+             {profile} --node NAME`, and write that image to the card"
+        ),
+    ))
 }
 
 /// Two runs at a time, the unit's and a person's, would step on each other; the second one must

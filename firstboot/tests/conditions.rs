@@ -2,6 +2,7 @@
 
 mod fake;
 
+use std::path::Path;
 use std::time::Duration;
 
 use fake::{Fake, Led, Loss};
@@ -176,6 +177,33 @@ fn a_wrong_configuration_halts() {
         assert_eq!(fake.run(), Exit::ConfigWrong);
         stopped_at(&fake, "identity", told);
         assert!(fake.world.borrow().effects.is_empty());
+    }
+}
+
+#[test]
+fn a_release_image_that_is_nobodys_says_so() {
+    let record = |name: &str| {
+        format!(r#"{{"version": 1, "node": {{"profile": "edge", {name} "role": "server"}}}}"#)
+    };
+    let card = |record: &str| {
+        Fake::with(|world| {
+            world.disk.remove(Path::new(paths::NODE_CONFIG)).unwrap();
+            world.disk.place(paths::RECORD, record.as_bytes(), 0o644);
+            world.led = Some(Led::default());
+        })
+    };
+    let fake = card(&record(""));
+    assert_eq!(fake.run(), Exit::ConfigWrong);
+    stopped_at(&fake, "identity", "holds a release image, profile edge, role server");
+    assert!(fake.said("bake personalise IMAGE --profile edge --node NAME"));
+    assert!(fake.world.borrow().effects.is_empty());
+    let led = fake.world.borrow().led.clone().unwrap();
+    assert_eq!(led.shown.last().map(String::as_str), Some("100/100"), "somebody must help");
+    // Of a node whose configuration got lost, and of no bake at all, that would be wrong.
+    for record in [record(r#""name": "node1","#), "{".into()] {
+        let fake = card(&record);
+        assert_eq!(fake.run(), Exit::ConfigWrong);
+        stopped_at(&fake, "identity", "reading /etc/bake/node.json");
     }
 }
 

@@ -7,7 +7,7 @@ use super::materials::Materials;
 use super::{Session, cluster};
 use crate::emit::{self, Spec};
 use crate::error::{Error, Result};
-use crate::job::build::{self, Prepared, Report, Request};
+use crate::job::build::{self, Prepared, Report, Request, documents};
 use crate::profile::{ClusterSecrets, Profile, Search, SecretsFile};
 use crate::units::human;
 
@@ -69,7 +69,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         let prepared = build::prepare(request(plan), &fetcher, None, &session.ui)?;
         return print(&prepared, session);
     }
-    emit::preflight(&out)?;
+    match materials.no_sbom {
+        true => emit::preflight(&out)?,
+        false => documents::preflight(&out)?,
+    }
     let mut secrets = cluster::open_secrets(&profile, &path, session)?;
     let plan = materials.plan(&profile, &node, secrets.secrets())?;
     let prepared = build::prepare(request(plan), &fetcher, Some(&mut secrets), &session.ui)?;
@@ -126,13 +129,13 @@ fn verified(report: &Report) -> &str {
     report.verified.as_deref().unwrap_or("nothing: it is a file of yours")
 }
 
-fn summary(report: &Report, seconds: f64) -> String {
+pub(super) fn summary(report: &Report, seconds: f64) -> String {
     let out = report.path.display();
     let mut lines = vec![
         format!("{out}: {} of cluster {}, baked in {seconds:.1} s", report.node, report.cluster),
         format!("  base      {} ({}), verified by {}", report.base, report.os, verified(report)),
     ];
-    for component in &report.components {
+    for component in report.components.iter().filter(|c| !c.is_package()) {
         let version = component.version.as_deref().unwrap_or_default();
         lines.push(format!("  {:<9} {version} {}", component.name, &component.sha256[..16]));
     }

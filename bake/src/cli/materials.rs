@@ -41,6 +41,9 @@ pub struct Materials {
     /// Bake what there is today, even if the profile has a lock
     #[arg(long)]
     pub no_lock: bool,
+    /// Leave out the SBOMs and the attestation, in the image and beside it
+    #[arg(long)]
+    pub no_sbom: bool,
 }
 
 impl Materials {
@@ -59,6 +62,7 @@ impl Materials {
                 path if self.locked => lock::Use::Required(path),
                 path => lock::Use::IfThere(path),
             },
+            no_sbom: self.no_sbom,
         }
     }
 

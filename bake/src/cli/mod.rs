@@ -19,8 +19,10 @@ pub mod lock;
 pub mod ls;
 pub mod man;
 pub mod materials;
+pub mod personalise;
 pub mod profile;
 pub mod rebuild;
+pub mod release;
 pub mod remove;
 pub mod status;
 pub mod verify;
@@ -151,6 +153,10 @@ enum Verb {
     Diff(diff::Args),
     /// Check that an image is sound, as it was baked, and the node that is meant
     Verify(verify::Args),
+    /// Make what a download page needs: images without secrets, digests, signature, lists
+    Release(release::Args),
+    /// Make a release image the node that is meant
+    Personalise(personalise::Args),
     /// Write a kubeconfig for a cluster, even before any of its boards has booted
     Kubeconfig(kubeconfig::Args),
     /// Show how a cluster is, node by node
@@ -211,6 +217,8 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Edit(args)) => edit::run(args, session),
         Some(Verb::Diff(args)) => diff::run(args, session),
         Some(Verb::Verify(args)) => verify::run(args, session),
+        Some(Verb::Release(args)) => release::run(args, session),
+        Some(Verb::Personalise(args)) => personalise::run(args, session),
         Some(Verb::Kubeconfig(args)) => kubeconfig::run(args, session),
         Some(Verb::Status(args)) => status::run(args, session),
         Some(Verb::Remove(args)) => remove::run(args, session),

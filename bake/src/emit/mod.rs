@@ -61,6 +61,8 @@ impl Format {
 pub struct Spec {
     /// The image file. It is created with mode 0600: nodes carry secrets.
     pub path: PathBuf,
+    /// Whether everybody may read it all the same: it carries none.
+    pub public: bool,
     /// How it is written; [`Format::of`] the path, usually.
     pub format: Format,
     /// Whether an existing regular file is replaced.
@@ -87,6 +89,7 @@ impl Spec {
         let format = Format::of(&path);
         Self {
             path,
+            public: false,
             format,
             force: false,
             digest: true,
@@ -160,7 +163,7 @@ pub fn emit(
     let title = format!("Writing {}", spec.path.display());
     let total = Some(used.bytes());
     sink.emit(Event::Started { step: STEP, title, total, unit: Unit::Bytes });
-    let output = Output::create(&spec.path, spec.force)?;
+    let output = create(&spec.path, spec)?;
     let job = stream::Job { image, used, sink, cancel };
     let written = match spec.format {
         Format::Raw => raw::write(&job, spec, &output),
@@ -170,7 +173,7 @@ pub fn emit(
     let bytes = output.len()?;
     let bmap = match (&spec.bmap, written.bmap) {
         (Some(path), Some(ranges)) => {
-            let staged = Output::create(path, spec.force)?;
+            let staged = create(path, spec)?;
             bmap::write(&staged, image.len(), &ranges)?;
             Some(staged)
         }
@@ -227,6 +230,14 @@ pub fn scratch(
     let detail = "each node's image shares its blocks".into();
     sink.emit(Event::Finished { step: STEP, detail });
     Ok(Some(file))
+}
+
+fn create(path: &Path, spec: &Spec) -> Result<Output> {
+    let output = Output::create(path, spec.force)?;
+    if spec.public {
+        output.publicise()?;
+    }
+    Ok(output)
 }
 
 /// What the writers of all formats hand back.

@@ -106,6 +106,19 @@ impl Output {
         &self.file
     }
 
+    /// Lets everybody read it (mode 0644).
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn publicise(&self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            self.file.set_permissions(mode).at("changing the mode of", &self.path)?;
+        }
+        Ok(())
+    }
+
     /// The path it will have.
     #[must_use]
     pub fn path(&self) -> &Path {

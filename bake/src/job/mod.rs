@@ -13,4 +13,5 @@ pub mod fleet;
 pub mod inspect;
 pub mod lock;
 pub mod open;
+pub mod release;
 pub mod verify;

@@ -1,6 +1,6 @@
 //! What an image says about its packages: apt's sources and keys, dpkg's database.
 
-use super::deb822::Paragraphs;
+use super::deb822::{Paragraph, Paragraphs};
 use super::package::{Origin, Package};
 use super::sources::{Source, Trust};
 use crate::error::{Error, IoContext, Result};
@@ -113,23 +113,102 @@ fn files_of(root: &Root, folder: &str, suffixes: &[&str]) -> Result<Vec<String>>
 /// [`Error::Unsupported`] for an image without dpkg, or where it was interrupted;
 /// [`Error::Corrupt`].
 pub fn installed(root: &Root) -> Result<Vec<Package>> {
-    let Some(status) = root.read(STATUS_FILE.as_bytes(), STATUS)? else {
+    let mut found = Vec::new();
+    let complete = each_installed(root, |paragraph| {
+        found.push(Package::read(paragraph, Origin::Installed)?);
+        Ok(())
+    })?;
+    if !complete {
         return Err(Error::Unsupported {
             what: "the image".into(),
             feature: format!("it has no {STATUS_FILE}: only Debian and its kin can have packages"),
         });
-    };
+    }
+    Ok(found)
+}
+
+/// An installed package, as far as an inventory goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// Debian architecture (`arm64`, `all`).
+    pub architecture: String,
+    /// Its version, epoch and revision included.
+    pub version: String,
+    /// The source package it was built from.
+    pub source: String,
+    /// That one's version.
+    pub source_version: String,
+}
+
+/// What dpkg has installed, by name; nothing where the image has no dpkg.
+///
+/// # Errors
+/// [`Error::Corrupt`].
+pub fn inventory(root: &Root) -> Result<Vec<Installed>> {
+    let mut found = Vec::new();
+    each_installed(root, |paragraph| {
+        let name = paragraph.text("Package").to_owned();
+        let version = paragraph.text("Version").to_owned();
+        // `Source: glibc (2.36-9)`, and only where it differs (deb-control(5)).
+        let source = paragraph.get("Source").unwrap_or(&name);
+        let (source, of) = source.split_once(' ').unwrap_or((source, ""));
+        let of = of.trim().trim_start_matches('(').trim_end_matches(')');
+        let source_version = if of.is_empty() { version.clone() } else { of.to_owned() };
+        let (source, architecture) = (source.to_owned(), paragraph.text("Architecture").to_owned());
+        found.push(Installed { name, architecture, version, source, source_version });
+        Ok(())
+    })?;
+    found.sort();
+    Ok(found)
+}
+
+/// Calls `take` for every package that dpkg has installed; `false` where the image has no dpkg.
+fn each_installed(
+    root: &Root,
+    mut take: impl FnMut(&Paragraph) -> Result<(), String>,
+) -> Result<bool> {
+    let Some(status) = root.read(STATUS_FILE.as_bytes(), STATUS)? else { return Ok(false) };
     let corrupt = |reason: String| Error::Corrupt { what: STATUS_FILE.into(), reason };
     let mut reader = Paragraphs::new(status.as_slice());
-    let mut found = Vec::new();
     while let Some(paragraph) = reader.read().at("reading", STATUS_FILE)? {
         let words: Vec<&str> = paragraph.text("Status").split_whitespace().collect();
         let [_, _, state] = words[..] else {
             return Err(corrupt(format!("{} has no status", paragraph.text("Package"))));
         };
         if matches!(state, "installed" | "triggers-pending" | "triggers-awaited") {
-            found.push(Package::read(&paragraph, Origin::Installed).map_err(corrupt)?);
+            take(&paragraph).map_err(corrupt)?;
         }
     }
-    Ok(found)
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::testing::MemoryTree;
+    use crate::fs::{Attributes, Content};
+
+    #[test]
+    fn the_inventory_knows_what_is_installed_and_from_which_source() {
+        let mut root = Root::new(Box::new(MemoryTree::default()));
+        assert_eq!(inventory(&root).unwrap(), []);
+        let attributes = |mode| Attributes { mode, uid: 0, gid: 0, mtime: 0 };
+        root.mkdir_all(b"/var/lib/dpkg", attributes(0o755)).unwrap();
+        let status = "Package: libc6\nStatus: install ok installed\nArchitecture: arm64\n\
+                      Source: glibc (2.36-9)\nVersion: 2.36-9+b1\n\n\
+                      Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\n\
+                      Package: bash\nStatus: hold ok installed\nArchitecture: arm64\nVersion: 5\n\n\
+                      Package: zip\nStatus: install ok installed\nArchitecture: all\n\
+                      Source: archivers\nVersion: 3\n";
+        let content = Content::Bytes(status.into());
+        root.write(STATUS_FILE.as_bytes(), content, attributes(0o644)).unwrap();
+        let found = inventory(&root).unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .map(|p| format!("{} {} {} {}", p.name, p.version, p.source, p.source_version))
+            .collect();
+        assert_eq!(shown, ["bash 5 bash 5", "libc6 2.36-9+b1 glibc 2.36-9", "zip 3 archivers 3"]);
+    }
 }

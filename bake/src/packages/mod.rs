@@ -28,6 +28,8 @@ use crate::event::{Event, Sink};
 use crate::fetch::{Fetcher, FileRequest, Verified};
 use crate::fs::root::Root;
 use crate::io::digest::Sha256;
+pub use image::{Installed, inventory};
+
 use archive::Archive;
 use package::{Origin, Package};
 use resolve::Unsolved;

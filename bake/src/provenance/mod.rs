@@ -4,13 +4,17 @@
 //! `/etc/bake/record.json` holds no secret and no digest of one. Digests of secret files are in
 //! [`SEALED`], and files as they were before in [`ORIGINALS`], which only root may read.
 
+pub mod attestation;
 mod check;
+pub mod purl;
+pub mod sbom;
 mod statement;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use attestation::Attestation;
 pub use check::{Mismatch, check, is_as_recorded};
 pub(crate) use check::{digest_of, observe};
 pub use statement::{Asked, Followed, Named, Statement};
@@ -21,6 +25,8 @@ use crate::fs::root::Root;
 
 /// Version of the record that this build writes.
 pub const VERSION: u32 = 1;
+/// The program, as records call it.
+pub const TOOL: &str = concat!("bake ", env!("CARGO_PKG_VERSION"));
 /// Folder of what the base image had where bake wrote, mode 0700: `/etc/hosts` is kept as
 /// `/etc/bake/originals/etc/hosts`.
 pub const ORIGINALS: &str = "/etc/bake/originals";
@@ -43,6 +49,12 @@ pub struct Record {
     pub base: Base,
     /// What came from elsewhere.
     pub components: Vec<Component>,
+    /// The packages among them that the first boot installs, in dpkg's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<nodeconf::Package>,
+    /// Tells apart what nodes of a role share: the digest of the golden layer's edits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shared: String,
     /// Time of the bake, seconds since 1970-01-01 UTC.
     pub time: i64,
     /// Every file that was made, changed or removed, ascending by path.
@@ -91,12 +103,23 @@ pub struct Base {
 /// Something that came from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
-    /// `k3s`, `k3s-airgap-images`, `firstboot`.
+    /// `k3s`, `k3s-airgap-images`, `firstboot`, `metallb`, the name of a package.
     pub name: String,
     /// Its release, where it has one.
     pub version: Option<String>,
     /// SHA-256 of the file.
     pub sha256: String,
+    /// Package URL of a release or a package; none of what the user named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purl: Option<String>,
+}
+
+impl Component {
+    /// Whether it is a package of the distribution.
+    #[must_use]
+    pub fn is_package(&self) -> bool {
+        self.purl.as_ref().is_some_and(|purl| purl.starts_with("pkg:deb/"))
+    }
 }
 
 /// What a path was or is.
@@ -184,6 +207,16 @@ impl std::fmt::Display for Subject {
     }
 }
 
+/// A role, as names of files and documents have it.
+#[must_use]
+pub fn role(role: nodeconf::Role) -> &'static str {
+    match role {
+        nodeconf::Role::Server => "server",
+        nodeconf::Role::Agent => "agent",
+        nodeconf::Role::Database => "database",
+    }
+}
+
 impl Record {
     /// Reads a record.
     ///
@@ -206,6 +239,12 @@ impl Record {
             });
         }
         serde_json::from_slice(json).map_err(corrupt)
+    }
+
+    /// Whether SBOMs were put into the image, and with them the attestation.
+    #[must_use]
+    pub fn has_sbom(&self) -> bool {
+        self.files.iter().any(|baked| baked.path == sbom::SPDX)
     }
 
     /// Canonical text.

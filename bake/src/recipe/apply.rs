@@ -9,7 +9,9 @@ use super::edit::{Access, Action, Edit, Source};
 use crate::error::{Context, Error, Result};
 use crate::fs::root::{MAX_LINKS, Root};
 use crate::fs::{Attributes, Content, FileKind};
-use crate::provenance::{self, Baked, Before, Kind, ORIGINALS, SEALED, digest_of, observe};
+use crate::provenance::{
+    self, Attestation, Baked, Before, Kind, ORIGINALS, SEALED, attestation, digest_of, observe,
+};
 
 /// A replaced file that is larger is not kept, nor amended.
 const KEEP_LIMIT: u64 = 4 << 20;
@@ -55,13 +57,19 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// What a recipe left, as the image's record tells.
+    #[must_use]
+    pub fn of(record: &provenance::Record, sealed: BTreeMap<String, String>) -> Self {
+        Self { files: record.files.clone(), sealed }
+    }
+
     fn find(&self, path: &str) -> Option<&Baked> {
         let found = self.files.binary_search_by(|baked| baked.path.as_str().cmp(path));
         found.ok().and_then(|index| self.files.get(index))
     }
 }
 
-/// Writes the record of a bake into the image.
+/// Writes the record of a bake into the image, and the attestation of that where there are SBOMs.
 ///
 /// # Errors
 /// What the file system refuses.
@@ -71,8 +79,14 @@ pub fn seal(root: &mut Root, record: &provenance::Record, applied: &Applied) -> 
         let sealed = serde_json::to_string_pretty(&applied.sealed).unwrap_or_default() + "\n";
         root.write(SEALED.as_bytes(), Content::Bytes(sealed.into()), attributes(0o600))?;
     }
+    let record_json = record.to_json();
+    if record.has_sbom() {
+        let attestation = Attestation::of_record(record, &record_json).to_json();
+        let path = attestation::INSIDE.as_bytes();
+        root.write(path, Content::Bytes(attestation.into()), attributes(0o644))?;
+    }
     let path = nodeconf::paths::RECORD.as_bytes();
-    root.write(path, Content::Bytes(record.to_json().into()), attributes(0o644))
+    root.write(path, Content::Bytes(record_json.into()), attributes(0o644))
 }
 
 struct Applier<'r> {

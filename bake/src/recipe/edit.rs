@@ -45,6 +45,8 @@ pub enum Topic {
     Firstboot,
     /// Files the profile names.
     Files,
+    /// Bills of materials.
+    Sbom,
 }
 
 impl fmt::Display for Topic {
@@ -67,6 +69,7 @@ impl fmt::Display for Topic {
             Self::Firewall => "firewall",
             Self::Firstboot => "firstboot",
             Self::Files => "files of the profile",
+            Self::Sbom => "bills of materials",
         })
     }
 }
@@ -119,6 +122,15 @@ impl Source {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Material(material) => material.payload.0.len(),
+        }
+    }
+
+    /// SHA-256 of all of it, lower-case hex.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
+            Self::Material(material) => material.sha256.clone(),
         }
     }
 
@@ -252,11 +264,7 @@ impl Edit {
     pub(super) fn identity(&self) -> String {
         match &self.action {
             Action::Write { path, source, access, .. } => {
-                let digest = match source {
-                    Source::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
-                    Source::Material(material) => material.sha256.clone(),
-                };
-                format!("write {path:?} {access:?} {digest}")
+                format!("write {path:?} {access:?} {}", source.sha256())
             }
             // Nothing in them but values.
             other => format!("{other:?}"),

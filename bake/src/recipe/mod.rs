@@ -23,6 +23,7 @@ mod metallb;
 mod network;
 mod packages;
 mod pki;
+mod sbom;
 mod steps;
 mod swap;
 mod time;
@@ -38,6 +39,7 @@ use sha2::{Digest, Sha256};
 pub use edit::{Access, Action, Edit, Material, Scope, Source, Topic};
 pub use metallb::wanted as wants_metallb;
 pub use packages::wanted as wanted_packages;
+pub use sbom::edits as sbom_edits;
 pub use traits::Traits;
 
 use crate::error::{Error, Result};

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::error::{Context, Result};
 use crate::fs::root::Root;
 use crate::fs::{Attributes, Content, FileKind};
-use crate::provenance::{self, Baked, Before, Kind, ORIGINALS, Record, SEALED};
+use crate::provenance::{self, Baked, Before, Kind, ORIGINALS, Record, SEALED, attestation};
 
 /// What became of an earlier bake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn undo(root: &mut Root) -> Result<Option<Undone>> {
         }
     }
     remove_tree(root, ORIGINALS.as_bytes())?;
-    for path in [SEALED, nodeconf::paths::RECORD] {
+    for path in [SEALED, nodeconf::paths::RECORD, attestation::INSIDE] {
         if root.lstat(path.as_bytes())?.is_some() {
             root.remove_file(path.as_bytes())?;
         }

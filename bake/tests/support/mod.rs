@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+pub mod bench;
+
 use std::process::{Command, Stdio};
 
 /// Runs an oracle; its output where it is content, a panic with it where not.

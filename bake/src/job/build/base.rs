@@ -18,7 +18,7 @@ use crate::provenance;
 use crate::recipe::Traits;
 use crate::recipe::booted::same_node;
 use crate::recipe::undo::undo;
-use crate::store::{FileSource, SharedImage};
+use crate::store::{BlockStore, FileSource, SharedImage};
 
 /// A base image, with nothing of an earlier bake left in it, and what it is.
 #[derive(Debug)]
@@ -104,6 +104,30 @@ impl Base {
         let traits = Traits::detect(opened.root()?).with_context(looking)?;
         let image = opened.image().clone();
         Ok(Self { name, path, sha256, verified, traits, again, fetched, image })
+    }
+
+    /// The image that a release image was made on, as far as that tells; `image` is the release's.
+    pub(super) fn of_release(
+        recorded: provenance::Base,
+        path: PathBuf,
+        traits: Traits,
+        image: SharedImage,
+    ) -> Self {
+        let provenance::Base { name, sha256, verified, .. } = recorded;
+        let len = lock(&image).len();
+        let fetched = Fetched { url: None, published: None, image: None, len };
+        Self { name, path, sha256, verified, traits, again: false, fetched, image }
+    }
+
+    /// As the record tells of it.
+    pub(super) fn recorded(&self) -> provenance::Base {
+        provenance::Base {
+            name: self.name.clone(),
+            os: self.traits.os.to_string(),
+            architecture: self.traits.architecture.name().into(),
+            sha256: self.sha256.clone(),
+            verified: self.verified.clone(),
+        }
     }
 
     /// The image, to be looked at or changed; the base itself stays as it is.

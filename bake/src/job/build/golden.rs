@@ -174,7 +174,21 @@ impl Golden {
         Ok(Some(Self { stock, digest, time, image, used, applied, record, grown, settled }))
     }
 
-    pub(super) fn stock(&self) -> &Stock {
+    /// A golden layer that was written and read again: all of its image.
+    pub(super) fn of_release(
+        stock: Arc<Stock>,
+        image: SharedImage,
+        used: InUse,
+        applied: Applied,
+        record: Record,
+    ) -> Self {
+        let (digest, time) = (record.shared.clone(), record.time);
+        Self { stock, digest, time, image, used, applied, record, grown: None, settled: false }
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub fn stock(&self) -> &Arc<Stock> {
         &self.stock
     }
 

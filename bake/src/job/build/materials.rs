@@ -17,7 +17,7 @@ use crate::io::digest::Sha256;
 use crate::job::{clock, fetch};
 use crate::packages::{self, Staged, Wanted};
 use crate::profile::{FileContent, HostFile, NodePlan};
-use crate::provenance::Component;
+use crate::provenance::{Component, purl};
 use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages, wants_metallb};
 use crate::store::{FileSource, Payload};
 
@@ -29,12 +29,7 @@ pub(super) fn gather(
     fetcher: &Fetcher<'_>,
     sink: &dyn Sink,
 ) -> Result<Materials> {
-    let mut host_files = BTreeMap::new();
-    for path in named_files(plan) {
-        let what = file_name(path);
-        let material = local(path, what).with_context(|| format!("reading {}", path.display()))?;
-        host_files.insert(path.to_owned(), material);
-    }
+    let host_files = host_files(plan)?;
     let (mut program, mut airgap) = (None, None);
     if let Some(wanted) = &plan.k3s {
         let local = sources.k3s.as_deref();
@@ -63,6 +58,17 @@ pub(super) fn gather(
     let firstboot = firstboot::find(sources.firstboot.as_deref(), arch)?;
     let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
     Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
+}
+
+/// The files that the profile names, by their path on the host.
+pub(super) fn host_files(plan: &NodePlan) -> Result<BTreeMap<PathBuf, Material>> {
+    let mut host_files = BTreeMap::new();
+    for path in named_files(plan) {
+        let what = file_name(path);
+        let material = local(path, what).with_context(|| format!("reading {}", path.display()))?;
+        host_files.insert(path.to_owned(), material);
+    }
+    Ok(host_files)
 }
 
 /// What the node needs of its distribution and the image does not have.
@@ -108,29 +114,49 @@ pub(super) fn inputs(base: &Base, materials: &Materials) -> BTreeMap<String, Str
     all
 }
 
-/// What the record says came from elsewhere. Of a file the user named, nobody knows the release.
+/// What the record says came from elsewhere, in the order in which people look for it; packages
+/// last. Of a file the user named, nobody knows the release. `distribution` is the `ID` of the
+/// image's os-release.
 pub(super) fn components(
     plan: &NodePlan,
     sources: &Sources,
     materials: &Materials,
-) -> Vec<Component> {
+    distribution: &str,
+) -> Result<Vec<Component>> {
     let release = |named: &Option<PathBuf>| {
         let k3s = plan.k3s.as_ref().filter(|_| named.is_none());
         k3s.map(|k3s| k3s.version.clone())
     };
-    let component = |name: &str, version: Option<String>, material: &Material| Component {
-        name: name.into(),
-        version,
-        sha256: material.sha256.clone(),
+    let component = |name: &str, released: Option<(String, String)>, material: &Material| {
+        let (version, purl) = released.unzip();
+        Component { name: name.into(), version, sha256: material.sha256.clone(), purl }
+    };
+    let of_k3s = |version: Option<String>, file: &str| {
+        let url = |v: &str| purl::plain("github", &["k3s-io", "k3s"], Some(v)) + file;
+        version.map(|version| (version.clone(), url(&version)))
     };
     let mut all = vec![component("firstboot", None, &materials.firstboot)];
-    all.extend(materials.k3s.iter().map(|m| component("k3s", release(&sources.k3s), m)));
-    let bundle = materials.airgap.iter();
-    all.extend(
-        bundle
-            .map(|b| component("k3s-airgap-images", release(&sources.airgap_images), &b.material)),
-    );
-    all
+    let binary = |m| component("k3s", of_k3s(release(&sources.k3s), ""), m);
+    all.extend(materials.k3s.iter().map(binary));
+    all.extend(materials.airgap.iter().map(|bundle| {
+        let file = format!("#{}", purl::encode(&bundle.file_name));
+        let released = of_k3s(release(&sources.airgap_images), &file);
+        component("k3s-airgap-images", released, &bundle.material)
+    }));
+    if let Some(manifest) = &materials.metallb {
+        let pinned = match &sources.metallb_manifest {
+            Some(_) => None,
+            None => Some(catalogue::metallb()?.version),
+        };
+        let url = |v: &str| purl::plain("github", &["metallb", "metallb"], Some(v));
+        let released = pinned.map(|version| (version.clone(), url(&version)));
+        all.push(component("metallb", released, manifest));
+    }
+    all.extend(materials.packages.iter().map(|Deb { package, material }| {
+        let url = purl::deb(distribution, &package.name, &package.version, &package.architecture);
+        component(&package.name, Some((package.version.clone(), url)), material)
+    }));
+    Ok(all)
 }
 
 pub(super) fn named_files(plan: &NodePlan) -> impl Iterator<Item = &Path> {

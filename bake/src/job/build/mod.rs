@@ -5,11 +5,13 @@
 
 mod base;
 pub(in crate::job) mod cards;
+pub mod documents;
 mod firstboot;
 mod golden;
 mod materials;
 mod node;
 mod pinned;
+mod released;
 mod report;
 mod size;
 mod workshop;
@@ -31,6 +33,7 @@ pub use base::{Base, Fetched};
 pub(in crate::job) use cards::warnings;
 pub use golden::{Check, Golden};
 pub use node::NodeImage;
+pub use released::{Release, personalise};
 pub use report::Report;
 pub use workshop::{Planned, Stock, Workshop};
 
@@ -51,6 +54,8 @@ pub struct Sources {
     pub packages: Option<PathBuf>,
     /// The profile's lock.
     pub lock: lock::Use,
+    /// Whether SBOMs and attestations are left out.
+    pub no_sbom: bool,
 }
 
 /// What to bake.
@@ -91,13 +96,7 @@ pub fn prepare(
     let Request { mut plan, sources, out, replace } = request;
     let workshop = Workshop::open(std::slice::from_ref(&plan), &sources, fetcher, sink)?;
     if let Some(secrets) = secrets {
-        let inputs = workshop.inputs(&plan)?;
-        let shape = ClusterSecrets::shape(&plan.cluster, plan.node.role == Role::Server);
-        let claim = Claim { node: &plan.node.name, inputs: &inputs, shape: &shape, replace };
-        plan.node.incarnation = secrets.claim(&claim)?;
-        for message in cards::warnings(&plan, secrets.secrets()) {
-            sink.emit(Event::Warning { message });
-        }
+        claim(&mut plan, &workshop, secrets, replace, sink)?;
     }
     let planned = workshop.plan(plan)?;
     for message in planned.recipe.notes.iter().cloned() {
@@ -107,6 +106,24 @@ pub fn prepare(
         sink.emit(Event::Warning { message });
     }
     Ok(Prepared { planned, out })
+}
+
+/// Claims the node's incarnation, and says whether the cluster's cards fit together.
+fn claim(
+    plan: &mut NodePlan,
+    workshop: &Workshop,
+    secrets: &mut SecretsFile,
+    replace: bool,
+    sink: &dyn Sink,
+) -> Result<()> {
+    let inputs = workshop.inputs(plan)?;
+    let shape = ClusterSecrets::shape(&plan.cluster, plan.node.role == Role::Server);
+    let claim = Claim { node: &plan.node.name, inputs: &inputs, shape: &shape, replace };
+    plan.node.incarnation = secrets.claim(&claim)?;
+    for message in cards::warnings(plan, secrets.secrets()) {
+        sink.emit(Event::Warning { message });
+    }
+    Ok(())
 }
 
 impl Prepared {

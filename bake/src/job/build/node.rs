@@ -2,6 +2,7 @@
 
 use nodeconf::{NodeConfig, NodeSecrets, paths};
 
+use super::documents;
 use super::golden::{Check, Golden, checked};
 use super::report::Report;
 use super::workshop::Planned;
@@ -96,6 +97,7 @@ impl NodeImage {
     /// What writing fails with; no output appears then.
     pub fn emit(&self, spec: &Spec, sink: &dyn Sink, cancel: &Cancel) -> Result<Report> {
         let emitted = self.opened.emit(&self.used, spec, sink, cancel)?;
+        documents::write(self.opened.root()?, &self.record, &emitted, spec)?;
         let (record, warnings) = (self.record.clone(), self.warnings.clone());
         Ok(Report::new(record, emitted, self.root_grown_to, warnings, self.again))
     }

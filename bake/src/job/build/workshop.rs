@@ -12,9 +12,12 @@ use super::{Sources, materials, pinned};
 use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
+use crate::fs::root::Root;
 use crate::job::clock;
 use crate::lock::Locked;
+use crate::packages;
 use crate::profile::NodePlan;
+use crate::provenance::sbom::{Contents, Sbom};
 use crate::provenance::{self, Component, Record};
 use crate::recipe::apply::Applied;
 use crate::recipe::{self, Materials, Recipe};
@@ -28,6 +31,8 @@ pub struct Workshop {
     base: Arc<Base>,
     locked: Option<Arc<Locked>>,
     stocks: Vec<(Role, Arc<Stock>)>,
+    /// Time of what is made, where that is fixed by what was made before.
+    time: Option<i64>,
     goldens: Mutex<BTreeMap<(String, i64), Arc<Golden>>>,
 }
 
@@ -39,6 +44,7 @@ pub struct Stock {
     components: Vec<Component>,
     profile_sha256: Option<String>,
     lock_sha256: Option<String>,
+    sbom: Option<Sbom>,
 }
 
 /// A node that is planned to the last edit.
@@ -82,14 +88,25 @@ impl Workshop {
                 Some(locked) => pinned::gather(plan, sources, locked, arch, fetcher)?,
                 None => materials::gather(plan, sources, view.root()?, arch, fetcher, sink)?,
             };
-            let components = materials::components(plan, sources, &materials);
-            let profile_sha256 = sources.profile_sha256.clone();
-            let lock_sha256 = locked.as_ref().map(|locked| locked.sha256().to_string());
-            let base = base.clone();
-            let stock = Stock { base, materials, components, profile_sha256, lock_sha256 };
+            let distribution = &base.traits.os.id;
+            let components = materials::components(plan, sources, &materials, distribution)?;
+            let mut stock = Stock::new(base.clone(), materials, components, sources);
+            stock.lock_sha256 = locked.as_ref().map(|locked| locked.sha256().to_string());
+            if !sources.no_sbom {
+                let time = time_of(plan, &base, locked.as_deref())?;
+                stock.sbom = Some(stock.bill(plan, view.root()?, time)?);
+            }
             stocks.push((plan.node.role, Arc::new(stock)));
         }
-        Ok(Self { base, locked, stocks, goldens: Mutex::default() })
+        Ok(Self { base, locked, stocks, time: None, goldens: Mutex::default() })
+    }
+
+    /// A workshop for a role whose golden layer there is already.
+    pub(super) fn of_release(role: Role, golden: &Golden) -> Self {
+        let stock = golden.stock().clone();
+        let time = Some(golden.record().time);
+        let (base, stocks) = (stock.base.clone(), vec![(role, stock)]);
+        Self { base, locked: None, stocks, time, goldens: Mutex::default() }
     }
 
     /// The base image.
@@ -115,14 +132,12 @@ impl Workshop {
     /// [`Error::Usage`] where plan and image contradict each other.
     pub fn plan(&self, plan: NodePlan) -> Result<Planned> {
         let stock = self.stock(&plan)?.clone();
-        let time = match (&self.locked, clock::fixed()?) {
-            (Some(locked), _) => locked.lock().time,
-            (None, Some(fixed)) => fixed,
-            (None, None) => {
-                self.base.traits.built.max(i64::try_from(plan.newest_input).unwrap_or(0))
-            }
+        let time = match self.time {
+            Some(time) => time,
+            None => time_of(&plan, &self.base, self.locked.as_deref())?,
         };
-        let recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
+        let mut recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
+        recipe.edits.extend(stock.sbom.iter().flat_map(recipe::sbom_edits));
         Ok(Planned { plan, recipe, time, stock })
     }
 
@@ -183,7 +198,49 @@ impl Workshop {
     }
 }
 
+/// The time of everything that is made for the node.
+fn time_of(plan: &NodePlan, base: &Base, locked: Option<&Locked>) -> Result<i64> {
+    let newest = i64::try_from(plan.newest_input).unwrap_or(0);
+    Ok(match (locked, clock::fixed()?) {
+        (Some(locked), _) => locked.lock().time,
+        (None, Some(fixed)) => fixed,
+        (None, None) => base.traits.built.max(newest),
+    })
+}
+
 impl Stock {
+    /// What nodes are made of, without a bill of it.
+    pub(super) fn new(
+        base: Arc<Base>,
+        materials: Materials,
+        components: Vec<Component>,
+        sources: &Sources,
+    ) -> Self {
+        let profile_sha256 = sources.profile_sha256.clone();
+        Self { base, materials, components, profile_sha256, lock_sha256: None, sbom: None }
+    }
+
+    /// The same with the bill and the lock that there were already.
+    pub(super) fn as_released(self, sbom: Option<Sbom>, record: &Record) -> Self {
+        Self { sbom, lock_sha256: record.node.lock_sha256.clone(), ..self }
+    }
+
+    /// The bill of an image of the role.
+    fn bill(&self, plan: &NodePlan, root: &Root, time: i64) -> Result<Sbom> {
+        let base = self.base.recorded();
+        let name =
+            format!("{}-{}-{}", plan.profile, provenance::role(plan.node.role), base.architecture);
+        Ok(Sbom::new(&Contents {
+            name: &name,
+            tool: provenance::TOOL,
+            base: &base,
+            distribution: &self.base.traits.os.id,
+            components: &self.components,
+            installed: &packages::inventory(root)?,
+            time,
+        }))
+    }
+
     /// The base image.
     #[must_use]
     pub fn base(&self) -> &Base {
@@ -197,10 +254,10 @@ impl Stock {
         applied: &Applied,
         node: Option<&Node>,
     ) -> Record {
-        let Planned { plan, time, .. } = planned;
+        let Planned { plan, recipe, time, .. } = planned;
         Record {
             version: provenance::VERSION,
-            tool: concat!("bake ", env!("CARGO_PKG_VERSION")).into(),
+            tool: provenance::TOOL.into(),
             node: provenance::Subject {
                 profile: plan.profile.clone(),
                 // What nodes share does not change with what the profile says of one of them.
@@ -211,14 +268,10 @@ impl Stock {
                 role: plan.node.role,
                 incarnation: node.map(|node| node.incarnation),
             },
-            base: provenance::Base {
-                name: self.base.name.clone(),
-                os: self.base.traits.os.to_string(),
-                architecture: self.base.traits.architecture.name().into(),
-                sha256: self.base.sha256.clone(),
-                verified: self.base.verified.clone(),
-            },
+            base: self.base.recorded(),
             components: self.components.clone(),
+            packages: self.materials.packages.iter().map(|deb| deb.package.clone()).collect(),
+            shared: recipe.shared_digest(),
             time: *time,
             files: applied.files.clone(),
         }

@@ -21,6 +21,7 @@ use super::{Bundle, Deb, Material, Materials, Recipe, Scope, Traits, recipe};
 use crate::fs::root::Root;
 use crate::fs::{FileKind, Metadata};
 use crate::profile::{FileContent, NodePlan};
+use crate::provenance::sbom::Sbom;
 use crate::provenance::{Base, Record, Subject, VERSION};
 use crate::store::{BytesSource, Payload};
 
@@ -83,7 +84,9 @@ fn apply_all(root: &mut Root, recipe: &Recipe) -> crate::error::Result<Applied> 
 /// Bakes as the job does, without opening and writing images.
 fn bake(root: &mut Root, plan: &NodePlan) -> Applied {
     super::undo::undo(root).unwrap();
-    let recipe = recipe_for(root, plan);
+    let mut recipe = recipe_for(root, plan);
+    let sbom = Sbom { spdx: "{}\n".into(), cyclonedx: "{}\n".into() };
+    recipe.edits.extend(super::sbom_edits(&sbom));
     let applied = apply_all(root, &recipe).unwrap();
     seal(root, &record(plan, &applied), &applied).unwrap();
     applied
@@ -110,6 +113,8 @@ fn record(plan: &NodePlan, applied: &Applied) -> Record {
             verified: None,
         },
         components: Vec::new(),
+        packages: Vec::new(),
+        shared: String::new(),
         time: fixtures::BUILT,
         files: applied.files.clone(),
     }

@@ -1,0 +1,124 @@
+//! `bake release`: images without secrets, and what a download page needs beside them.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::Session;
+use super::materials::Materials;
+use crate::error::{Error, Result};
+use crate::job::release::sign::Signer;
+use crate::job::release::{self, Profiled, Report, Request};
+use crate::profile::{ClusterSecrets, Profile, Search};
+use crate::ui::Table;
+use crate::units::human;
+
+/// Holds the password of the key, where nobody can be asked.
+const PASSWORD: &str = "BAKE_SIGN_PASSWORD";
+
+/// Arguments of `bake release`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Profiles: names, files, or a pattern in quotes: 'profiles/*.yaml' (repeatable)
+    #[arg(long, value_name = "PROFILE", required = true, num_args = 1..)]
+    profiles: Vec<String>,
+    /// Folder for the release
+    #[arg(long, value_name = "FOLDER")]
+    out_dir: PathBuf,
+    /// How the images are compressed
+    #[arg(long, value_name = "FORMAT", default_value = "xz", value_parser = ["xz", "zst"])]
+    compress: String,
+    /// Where the folder will be published, for the list that Raspberry Pi Imager reads
+    /// [default: the folder itself]
+    #[arg(long, value_name = "URL")]
+    url: Option<Url>,
+    /// Sign the list of digests with this secret key of minisign; BAKE_SIGN_PASSWORD holds its
+    /// password, where it has one
+    #[arg(long, value_name = "KEYFILE")]
+    sign: Option<PathBuf>,
+    #[command(flatten)]
+    materials: Materials,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
+    if args.materials.secrets.is_some() {
+        return Err(Error::Usage("`--secrets` means nothing here: a release holds none".into()));
+    }
+    let signer = args.sign.as_ref().map(|path| Signer::open(path, password));
+    let request = Request {
+        profiles: profiles(args)?,
+        folder: args.out_dir.clone(),
+        suffix: args.compress.clone(),
+        url: args.url.clone(),
+        signer: signer.transpose()?,
+    };
+    let report = release::release(&request, &session.fetcher()?, &session.ui, &session.cancel)?;
+    if session.ui.json() {
+        return session.ui.json_line(&report);
+    }
+    session.ui.line(summary(&report))
+}
+
+fn password() -> Result<String> {
+    if let Some(given) = std::env::var_os(PASSWORD) {
+        return given.into_string().map_err(|_| Error::Usage(format!("{PASSWORD} is no text")));
+    }
+    Err(Error::Usage("the signing key has a password".into()).hint(format!("{PASSWORD} holds it")))
+}
+
+/// Every node of every profile, with secrets that stand in: nothing of them is released.
+fn profiles(args: &Args) -> Result<Vec<Profiled>> {
+    let mut found = Vec::new();
+    for reference in references(&args.profiles)? {
+        let source = Search::usual().find(&reference)?;
+        let profile = Profile::read(&source, &args.materials.set)?;
+        let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.members());
+        let plan = |node: &&str| args.materials.plan(&profile, node, &secrets);
+        let plans = profile.nodes().iter().map(plan).collect::<Result<_>>()?;
+        found.push(Profiled { plans, sources: args.materials.sources(&source) });
+    }
+    Ok(found)
+}
+
+/// Patterns become the files they match, in the order of their names.
+fn references(given: &[String]) -> Result<Vec<String>> {
+    let mut references = Vec::new();
+    for reference in given {
+        if !reference.contains(['*', '?', '[']) {
+            references.push(reference.clone());
+            continue;
+        }
+        let wrong = |e: String| Error::Usage(format!("--profiles {reference}: {e}"));
+        let before = references.len();
+        for path in glob::glob(reference).map_err(|e| wrong(e.to_string()))? {
+            let path = path.map_err(|e| wrong(e.to_string()))?;
+            let path = path.into_os_string().into_string();
+            references.push(path.map_err(|_| wrong("a file's name is no text".into()))?);
+        }
+        if references.len() == before {
+            return Err(Error::NotFound { what: "profile", name: reference.clone() });
+        }
+    }
+    Ok(references)
+}
+
+fn summary(report: &Report) -> String {
+    let mut table = Table::new(&["IMAGE", "SIZE", "UNPACKED", "SHA256", ""]);
+    for image in &report.images {
+        table.row([
+            image.file.clone(),
+            human(image.bytes),
+            human(image.image_bytes),
+            image.sha256[..16].to_owned(),
+            if image.kept { "unchanged".into() } else { String::new() },
+        ]);
+    }
+    let folder = report.folder.display();
+    let signature = if report.signed { ", signed" } else { ", not signed" };
+    format!(
+        "{}{folder}: {} files in SHA256SUMS{signature}\nA node of it: bake personalise IMAGE \
+         --profile P --node N --out FILE",
+        table.render(),
+        report.files.len()
+    )
+}

@@ -1,0 +1,96 @@
+//! SBOMs and the attestation beside an output.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::emit::{self, Emitted, Output, Spec};
+use crate::error::{IoContext, Result};
+use crate::fs::root::Root;
+use crate::provenance::attestation::{self, Resource};
+use crate::provenance::sbom::{self, Sbom};
+use crate::provenance::{Attestation, Record};
+
+/// No SBOM is larger: a full desktop's is 2 MB.
+const LIMIT: u64 = 64 << 20;
+
+/// What lies beside an output: where it is in the image, and the end of its name.
+const SBOMS: [(&str, &str); 2] = [(sbom::SPDX, ".spdx.json"), (sbom::CYCLONEDX, ".cdx.json")];
+
+/// `node1.img.spdx.json` and the like.
+#[must_use]
+pub fn beside(out: &Path, suffix: &str) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The documents of an output whose digest was taken.
+pub fn all_beside(out: &Path) -> impl Iterator<Item = PathBuf> {
+    let suffixes = SBOMS.iter().map(|(_, suffix)| *suffix).chain([attestation::SUFFIX]);
+    suffixes.map(move |suffix| beside(out, suffix))
+}
+
+/// Checks, before any work is done, that the output and its documents can be written.
+///
+/// # Errors
+/// As [`emit::preflight`].
+pub fn preflight(out: &Spec) -> Result<()> {
+    emit::preflight(out)?;
+    let suffixes = SBOMS.iter().map(|(_, suffix)| *suffix);
+    for suffix in suffixes.chain(out.digest.then_some(attestation::SUFFIX)) {
+        emit::preflight(&Spec { bmap: None, path: beside(&out.path, suffix), ..out.clone() })?;
+    }
+    Ok(())
+}
+
+/// Writes what the image in `root` and its record tell about `emitted`; nothing for an image that
+/// was baked without SBOMs. Returns the files.
+///
+/// # Errors
+/// What reading the image and writing fail with.
+pub fn write(root: &Root, record: &Record, emitted: &Emitted, out: &Spec) -> Result<Vec<PathBuf>> {
+    let mut written = Vec::new();
+    if !record.has_sbom() {
+        return Ok(written);
+    }
+    for (inside, suffix) in SBOMS {
+        let text = root.read(inside.as_bytes(), LIMIT)?.unwrap_or_default();
+        written.push(place(beside(&out.path, suffix), &text, out)?);
+    }
+    let Some(sha256) = &emitted.sha256 else { return Ok(written) };
+    let mut subject = vec![Resource::new(name(&out.path), sha256)];
+    if let Some(image) = emitted.image_sha256.as_ref().filter(|image| *image != sha256) {
+        subject.push(Resource::new(name(&out.path.with_extension("")), image));
+    }
+    let text = Attestation::new(record, subject).to_json();
+    written.push(place(beside(&out.path, attestation::SUFFIX), text.as_bytes(), out)?);
+    Ok(written)
+}
+
+/// The bills in an image that has them.
+///
+/// # Errors
+/// What reading the image fails with.
+pub fn read(root: &Root) -> Result<Sbom> {
+    let text = |path: &str| -> Result<String> {
+        let bytes = root.read(path.as_bytes(), LIMIT)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Sbom { spdx: text(sbom::SPDX)?, cyclonedx: text(sbom::CYCLONEDX)? })
+}
+
+fn place(path: PathBuf, text: &[u8], out: &Spec) -> Result<PathBuf> {
+    let output = Output::create(&path, out.force)?;
+    if out.public {
+        output.publicise()?;
+    }
+    output.file().write_all(text).at("writing", &path)?;
+    output.publish(out.sync)?;
+    Ok(path)
+}
+
+/// Name of a file, for lists.
+#[must_use]
+pub fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,189 @@
+//! A release: what a download page needs, and nothing that is anybody's secret (docs/release.md).
+//!
+//! Each image is the golden layer of a role: no node's name, address, token or key is in it. Files
+//! appear whole, the list of digests and its signature last, so that what they name is there.
+
+mod image;
+pub mod os_list;
+pub mod sign;
+pub mod sums;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use url::Url;
+
+use crate::emit::Output;
+use crate::error::{Context, Error, IoContext, Result};
+use crate::event::Sink;
+use crate::fetch::Fetcher;
+use crate::io::digest::Sha256;
+use crate::job::build::{Planned, Sources, Workshop};
+use crate::profile::NodePlan;
+use crate::provenance::role;
+use crate::sys::interrupt::Cancel;
+use os_list::OsList;
+use sign::Signer;
+
+/// The list for Imager, and the same under the name that Imager opens by a double click.
+const LISTS: [&str; 2] = ["os_list.json", "bake.rpi-imager-manifest"];
+
+/// What is to be released.
+#[derive(Debug)]
+pub struct Request {
+    /// The profiles.
+    pub profiles: Vec<Profiled>,
+    /// Where everything goes; made where it is missing.
+    pub folder: PathBuf,
+    /// How the images are compressed, as their names end: `xz`, `zst`.
+    pub suffix: String,
+    /// Where the folder will be published; the folder itself where that is not known.
+    pub url: Option<Url>,
+    /// Who signs.
+    pub signer: Option<Signer>,
+}
+
+/// A profile to be released.
+#[derive(Debug)]
+pub struct Profiled {
+    /// Its nodes; of each role the first stands for all that share its files.
+    pub plans: Vec<NodePlan>,
+    /// What they are made of.
+    pub sources: Sources,
+}
+
+/// What became of a release.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Its images.
+    pub images: Vec<Made>,
+    /// Every file, by name, with its digest.
+    pub files: BTreeMap<String, String>,
+    /// Whether the list of digests is signed.
+    pub signed: bool,
+}
+
+/// An image of a release.
+#[derive(Debug, Serialize)]
+pub struct Made {
+    /// Name of the compressed file.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Length of the image in it.
+    pub image_bytes: u64,
+    /// SHA-256 of the compressed file.
+    pub sha256: String,
+    /// Whether it was there from an earlier run.
+    pub kept: bool,
+}
+
+/// Makes the release; what is there already and would be the same is kept.
+///
+/// # Errors
+/// What baking fails with, and [`Error::Io`]. Files that were complete by then stay.
+pub fn release(
+    request: &Request,
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Report> {
+    let folder = &request.folder;
+    fs::create_dir_all(folder).at("making the folder", folder)?;
+    let (mut images, mut listed) = (Vec::new(), Vec::new());
+    let mut files = BTreeMap::new();
+    for profile in &request.profiles {
+        let Some(first) = profile.plans.first() else { continue };
+        let doing = || format!("releasing profile {}", first.profile);
+        let workshop =
+            Workshop::open(&profile.plans, &profile.sources, fetcher, sink).with_context(doing)?;
+        for (name, planned) in goldens(&workshop, &profile.plans)? {
+            cancel.check()?;
+            let golden = workshop.golden(&planned, sink, cancel).with_context(doing)?;
+            let file = format!("{name}.img.{}", request.suffix);
+            let image = image::put(&golden, &folder.join(&file), sink, cancel)?;
+            files.extend(image.files);
+            images.push(image.made);
+            listed.push(image.listed);
+        }
+    }
+    let url = match &request.url {
+        Some(url) => url.to_string(),
+        None => here(folder)?,
+    };
+    let list = OsList::new(&listed, &url).to_json();
+    for name in LISTS {
+        place(&folder.join(name), list.as_bytes())?;
+        files.insert(name.into(), Sha256::of(list.as_bytes()).to_string());
+    }
+    let time = listed.iter().map(|image| image.time).max().unwrap_or(0);
+    sum_up(request, &files, time)?;
+    let signed = request.signer.is_some();
+    Ok(Report { folder: folder.clone(), images, files, signed })
+}
+
+/// The images to make, by name: one for each role, or for each group of its nodes that shares
+/// other files, which is then named after the first of them.
+fn goldens(workshop: &Workshop, plans: &[NodePlan]) -> Result<Vec<(String, Planned)>> {
+    let mut found: Vec<(String, String, Planned)> = Vec::new();
+    for plan in plans {
+        let planned = workshop.plan(plan.clone())?;
+        let digest = planned.recipe.shared_digest();
+        if found.iter().any(|(_, known, p)| *known == digest && p.time == planned.time) {
+            continue;
+        }
+        let arch = workshop.base().traits.architecture;
+        let role = role(plan.node.role);
+        let again = found.iter().any(|(_, _, p)| p.plan.node.role == plan.node.role);
+        let node = if again { format!("-{}", plan.node.name) } else { String::new() };
+        found.push((format!("bake-{}-{role}{node}-{arch}", plan.profile), digest, planned));
+    }
+    Ok(found.into_iter().map(|(name, _, planned)| (name, planned)).collect())
+}
+
+/// Writes the list of digests, and its signature unless that is there already.
+fn sum_up(request: &Request, files: &BTreeMap<String, String>, time: i64) -> Result<()> {
+    let path = request.folder.join(sums::NAME);
+    let signature = request.folder.join(format!("{}.minisig", sums::NAME));
+    let text = sums::render(files.iter().map(|(name, sha256)| (name.as_str(), sha256.as_str())));
+    let same = fs::read(&path).is_ok_and(|there| there == text.as_bytes());
+    if !same {
+        // What it signed is going away.
+        match fs::remove_file(&signature) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("removing", &signature, e));
+            }
+            _ => place(&path, text.as_bytes())?,
+        }
+    }
+    match &request.signer {
+        // By another key, perhaps, so it is made again.
+        Some(signer) => {
+            place(&signature, signer.sign(sums::NAME, text.as_bytes(), time)?.as_bytes())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The folder as a URL, for lists that are used where they are made.
+fn here(folder: &Path) -> Result<String> {
+    let path = fs::canonicalize(folder).at("resolving", folder)?;
+    let no_url = || Error::Usage(format!("{} cannot be written as a URL", path.display()));
+    Url::from_directory_path(&path).map(|url| url.to_string()).map_err(|()| no_url())
+}
+
+/// Writes a small file that everybody may read, whole or not at all; unless it is there already.
+fn place(path: &Path, text: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    let output = Output::create(path, true)?;
+    output.publicise()?;
+    output.file().write_all(text).at("writing", path)?;
+    output.publish(true)
+}

@@ -1,0 +1,4 @@
+//! What outputs say about themselves to machines.
+
+mod attestation;
+mod sbom;

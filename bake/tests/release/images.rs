@@ -1,0 +1,111 @@
+//! Release folders: complete, checkable, without secrets, and made once.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use serde_json::Value;
+
+use super::{bake, bench, digest, node, release, release_as, run, text};
+
+/// Runs a tool in the release folder.
+fn within(bench: &super::Bench, command: &str) -> String {
+    run("sh", &["-ec", &format!("cd {}; {command}", text(&bench.path("dist")))])
+}
+
+#[test]
+fn a_folder_has_all_that_a_download_page_needs() {
+    let bench = bench();
+    run("minisign", &["-GW", "-p", &text(&bench.path("key.pub")), "-s", &text(&bench.path("key"))]);
+    let options = ["--sign", "key", "--url", "https://example.org/v1"];
+    let made = release_as("xz", &bench, "dist", &options);
+    let images: Vec<&str> =
+        made["images"].as_array().unwrap().iter().map(|i| i["file"].as_str().unwrap()).collect();
+    assert_eq!(images, ["bake-edge-server-arm64.img.xz", "bake-edge-agent-arm64.img.xz"]);
+    let mut files = Vec::new();
+    for image in images {
+        let suffixes = ["", ".bmap", ".cdx.json", ".intoto.json", ".spdx.json"];
+        files.extend(suffixes.map(|suffix| format!("{image}{suffix}")));
+        within(&bench, &format!("xz -t {image}"));
+    }
+    files.extend(
+        ["SHA256SUMS", "SHA256SUMS.minisig", "bake.rpi-imager-manifest", "os_list.json"]
+            .map(String::from),
+    );
+    files.sort();
+    let there = within(&bench, "LC_ALL=C ls -A1 | LC_ALL=C sort");
+    assert_eq!(there.lines().collect::<Vec<_>>(), files);
+    let checked = within(&bench, "sha256sum --strict -c SHA256SUMS");
+    assert_eq!(checked.lines().count(), files.len() - 2, "{checked}");
+    within(&bench, "minisign -Vm SHA256SUMS -p ../key.pub");
+    let mode = fs::metadata(bench.path("dist/bake-edge-server-arm64.img.xz")).unwrap().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    let list: Value = serde_json::from_str(&within(&bench, "cat os_list.json")).unwrap();
+    assert_eq!(super::os_list::complaints(&list), None);
+    let server = &list["os_list"][0]["subitems"][0];
+    let file = "bake-edge-server-arm64.img.xz";
+    assert_eq!(server["url"], format!("https://example.org/v1/{file}"));
+    assert_eq!(server["image_download_sha256"], digest(&bench, &format!("dist/{file}")));
+    let raw = within(&bench, &format!("xz -dc {file} | tee raw | sha256sum; wc -c raw; rm raw"));
+    assert!(raw.contains(server["extract_sha256"].as_str().unwrap()), "{raw}");
+    assert!(raw.contains(&server["extract_size"].to_string()), "{raw}");
+}
+
+#[test]
+fn what_would_be_the_same_is_kept() {
+    let bench = bench();
+    let kept = |made: &Value| -> Vec<bool> {
+        made["images"].as_array().unwrap().iter().map(|i| i["kept"] == true).collect()
+    };
+    assert_eq!(kept(&release(&bench, "dist", &[])), [false, false]);
+    let sums = within(&bench, "cat SHA256SUMS");
+    assert_eq!(kept(&release(&bench, "dist", &[])), [true, true]);
+    assert_eq!(within(&bench, "cat SHA256SUMS"), sums);
+    let server = bench.path("dist/bake-edge-server-arm64.img.zst");
+    // Damaged, and another K3s: both are made anew, the first as it was.
+    fs::write(&server, "damaged").unwrap();
+    assert_eq!(kept(&release(&bench, "dist", &[])), [false, true]);
+    assert_eq!(within(&bench, "cat SHA256SUMS"), sums);
+    bench.script("k3s", "#!/bin/sh\nexec sleep 5\n");
+    assert_eq!(kept(&release(&bench, "dist", &[])), [false, false]);
+    assert_ne!(within(&bench, "cat SHA256SUMS"), sums);
+}
+
+#[test]
+fn nothing_of_a_node_or_a_secret_is_in_it() {
+    let bench = bench();
+    // Secrets that exist are not used, let alone released.
+    node(&bench, "alpha", &["--out", "alpha.img"]);
+    release(&bench, "dist", &[]);
+    within(&bench, "zstd -dqk bake-edge-server-arm64.img.zst bake-edge-agent-arm64.img.zst");
+    let secrets: Value =
+        serde_json::from_str(&fs::read_to_string(bench.path("edge.secrets.json")).unwrap())
+            .unwrap();
+    let mut words = vec!["192.168.24.11".to_owned(), "\"alpha\"".to_owned()];
+    collect(&secrets, &mut words);
+    assert!(words.len() > 10, "the secrets file has more than {words:?}");
+    fs::write(bench.path("words"), words.join("\n")).unwrap();
+    for image in ["bake-edge-server-arm64.img", "bake-edge-agent-arm64.img"] {
+        let found = within(&bench, &format!("grep -aoFf ../words {image} || [ $? = 1 ]"));
+        assert_eq!(found, "", "{image}");
+        let listed = bake(&bench, &["ls", &format!("dist/{image}:/etc/bake")]);
+        assert!(!listed.contains("node.json") && !listed.contains("secrets"), "{listed}");
+    }
+    // The scan would find them.
+    let found = within(&bench, "grep -aoFf ../words ../alpha.img | sort -u");
+    assert!(found.lines().count() >= 4, "only these are in a node's image: {found}");
+}
+
+/// Every line of text in the secrets that nobody could guess.
+fn collect(value: &Value, words: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            words.extend(
+                text.lines().filter(|l| l.len() >= 16 && !l.contains("-----")).map(str::to_owned),
+            );
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, words)),
+        Value::Object(map) => map.values().for_each(|item| collect(item, words)),
+        _ => {}
+    }
+}

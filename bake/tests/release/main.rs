@@ -1,0 +1,68 @@
+//! What a release consists of, and how its images become nodes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod documents;
+mod images;
+mod os_list;
+mod personalise;
+
+use support::bench::{Bench, text};
+use support::run;
+
+const PROFILE: &str = "\
+version: 1
+cluster: {name: edge, topology: embedded-etcd, vip: {address: 192.168.24.40, provider: kube-vip}}
+image: ./base.img.xz
+k3s: {version: v1.36.5+k3s1, airgap: false}
+system:
+  timezone: Europe/Berlin
+  users: [{name: ops, sudo: true, ssh_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0aXoGcZ5TkNq4dYJp7i6zQ9yN2h9f6Qm0s5m9Zl3Vd ops@laptop\"]}]
+network: {interface: eth0, prefix: 24, gateway: 192.168.24.1, dns: [192.168.24.1]}
+nodes:
+  - {name: alpha, role: server, address: 192.168.24.11}
+  - {name: beta, role: server, address: 192.168.24.12}
+  - {name: gamma, role: server, address: 192.168.24.13}
+  - {name: worker, role: agent, address: dhcp}
+";
+
+/// A folder with everything a release needs, and the compressed base image, whose digest is known.
+fn bench() -> Bench {
+    let bench = Bench::new(PROFILE);
+    run("xz", &["-0", "-k", &text(&bench.path("base.img"))]);
+    bench
+}
+
+/// Runs the program, which must succeed; what it printed.
+fn bake(bench: &Bench, arguments: &[&str]) -> String {
+    let out = bench.run(arguments);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+fn node(bench: &Bench, node: &str, arguments: &[&str]) {
+    let out = bench.bake(node, arguments);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{arguments:?}: {said}");
+}
+
+/// A release compressed with zstd, for speed.
+fn release(bench: &Bench, folder: &str, arguments: &[&str]) -> serde_json::Value {
+    release_as("zst", bench, folder, arguments)
+}
+
+fn release_as(suffix: &str, bench: &Bench, folder: &str, arguments: &[&str]) -> serde_json::Value {
+    let fixed = [
+        &["release", "--json", "--quiet", "--profiles", "./edge.yaml", "--out-dir", folder],
+        &["--k3s", "k3s", "--firstboot", "firstboot", "--compress", suffix][..],
+        arguments,
+    ];
+    let said = bake(bench, &fixed.concat());
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+fn digest(bench: &Bench, name: &str) -> String {
+    run("sha256sum", &[&text(&bench.path(name))])[..64].to_owned()
+}
