@@ -75,7 +75,7 @@ fn what_is_written_is_read_and_people_can_read_it_too() {
 fn faults_say_where() {
     let text = lock().render().unwrap();
     for (from, to, part) in [
-        ("size: 7", "size: many", "size"),
+        ("size: 7", "size: many", "invalid u64"),
         ("profile: p", "profile: p\ncolour: red", "colour"),
         ("version: 1", "version: 2", "version 2 is not known"),
     ] {
