@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Result};
 use crate::io::digest::Sha256;
 use crate::job::build::Workshop;
 use crate::job::flash::{
-    self, Flasher, FromImage, FromProfile, Ledger, Options, Order, Origin, Outcome, Supply,
+    self, Flasher, FromImage, FromProfile, Ledger, Options, Order, Origin, Outcome, Places, Supply,
 };
 use crate::profile::{Profile, Search};
 use crate::ui::Table;
@@ -44,7 +44,7 @@ pub struct Args {
     /// Nodes to write, to the devices in their order [default: those without a card yet]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "profile")]
     nodes: Vec<String>,
-    /// Device to write, such as /dev/sdb (repeatable)
+    /// Device to write, such as /dev/sdb (repeatable); with --watch, where to wait for cards
     #[arg(long, value_name = "DEVICE", conflicts_with = "all_removable")]
     device: Vec<PathBuf>,
     /// Write every card there is
@@ -124,7 +124,7 @@ fn from_profile(
     for node in &wanted {
         profile.select(Some(node), None)?;
     }
-    let devices = chosen(args, platform)?;
+    let devices = if args.watch { Vec::new() } else { chosen(args, platform)? };
     let path = profile.secrets_path(args.materials.secrets.as_deref());
     let mut secrets = cluster::open_secrets(&profile, &path, session)?;
     let ledger = Ledger::beside(&path, &secrets.secrets().id)?;
@@ -173,10 +173,11 @@ fn from_profile(
     let done = |outcome: &Outcome| tell(outcome, session);
     if args.watch {
         let may = |order: &Order| may(std::slice::from_ref(order), args, session);
-        let outcomes = flash::watch(&flasher, &wanted, devices, &may, &done)?;
+        let only: Result<Vec<PathBuf>> =
+            args.device.iter().map(|path| Ok(platform.look(path)?.path)).collect();
+        let places = Places { only: only?, present: args.all_removable || !args.device.is_empty() };
         // A node whose card failed has got another one since.
-        drop(outcomes);
-        return Ok(());
+        return flash::watch(&flasher, &wanted, &places, &may, &done).map(drop);
     }
     conclude(flasher.all(orders, &done))
 }
@@ -196,14 +197,14 @@ fn flasher<'a>(
 fn chosen(args: &Args, platform: &dyn Platform) -> Result<Vec<Device>> {
     if args.all_removable {
         let all = flash::removable(platform, args.allow_loop)?;
-        if all.is_empty() && !args.watch {
+        if all.is_empty() {
             let name = "removable, and not in use".into();
             return Err(Error::NotFound { what: "card", name }
                 .hint("`bake flash --list` shows what there is, and why it is not written"));
         }
         return Ok(all);
     }
-    if args.device.is_empty() && !args.watch {
+    if args.device.is_empty() {
         return Err(Error::Usage(
             "which device? `--device`, `--all-removable` or `--watch`".into(),
         )

@@ -4,6 +4,8 @@
 //! beginning. Marks that name their own place are written over the whole length, then all are
 //! read: a lost one is not there, and one that landed elsewhere says so.
 
+use std::collections::BTreeSet;
+
 use super::{Fault, Transport, read_all, write_all};
 use crate::sys::aligned::{ALIGN, Buffer};
 use crate::sys::interrupt::Cancel;
@@ -85,19 +87,16 @@ fn places(len: u64) -> Vec<u64> {
     let align = |at: u64| at / ALIGN as u64 * ALIGN as u64;
     let Some(last) = len.checked_sub(MARK as u64).map(align) else { return Vec::new() };
     let powers = (MARK.ilog2()..64).map(|bit| 1_u64 << bit).take_while(|at| *at <= last);
-    let spread = (1..SPREAD).map(|i| {
-        align(u64::try_from(u128::from(last) * u128::from(i) / u128::from(SPREAD)).unwrap_or(0))
-    });
-    let mut all: Vec<u64> = std::iter::once(0).chain(powers).chain(spread).chain([last]).collect();
-    all.sort_unstable();
-    all.dedup_by(|next, before| *next < *before + MARK as u64 && *next != last);
-    // The last stays, and pushes out one that it overlaps.
-    while let [.., before, end] = all[..]
-        && end < before + MARK as u64
-    {
-        all.remove(all.len() - 2);
+    let part = |i: u64| u128::from(last) * u128::from(i) / u128::from(SPREAD);
+    let spread = (1..SPREAD).map(|i| align(u64::try_from(part(i)).unwrap_or(0)));
+    let mut all = BTreeSet::from([0]);
+    for at in std::iter::once(last).chain(powers).chain(spread) {
+        let near = at.saturating_sub(MARK as u64 - 1)..at + MARK as u64;
+        if all.range(near).next().is_none() {
+            all.insert(at);
+        }
     }
-    all
+    all.into_iter().collect()
 }
 
 /// Bytes that nothing but a write to `at` in this run leaves behind (SplitMix64).

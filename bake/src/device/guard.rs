@@ -61,7 +61,7 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The device.
-    pub device: Device,
+    pub device: Box<Device>,
     /// At least one.
     pub reasons: Vec<Reason>,
 }
@@ -96,7 +96,11 @@ pub fn judge(device: Device, demand: Demand) -> Result<Cleared, Refusal> {
     if !device.block.is_power_of_two() || !(512..=4096).contains(&device.block) {
         reasons.push(Reason::Blocks(device.block));
     }
-    if reasons.is_empty() { Ok(Cleared(device)) } else { Err(Refusal { device, reasons }) }
+    if reasons.is_empty() {
+        Ok(Cleared(device))
+    } else {
+        Err(Refusal { device: Box::new(device), reasons })
+    }
 }
 
 impl Reason {

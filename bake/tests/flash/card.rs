@@ -134,8 +134,11 @@ impl Transport for FaultyCard {
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<usize> {
-        assert!(offset % 512 == 0 && data.len() % 512 == 0, "as O_DIRECT wants it");
-        assert!(data.as_ptr() as usize % 512 == 0, "as O_DIRECT wants it");
+        assert!(
+            offset.is_multiple_of(512) && data.len().is_multiple_of(512),
+            "as O_DIRECT wants it"
+        );
+        assert!((data.as_ptr() as usize).is_multiple_of(512), "as O_DIRECT wants it");
         assert!(offset + data.len() as u64 <= self.len, "beyond its end");
         let mut inside = self.inside.lock().expect("the card");
         inside.writes += 1;
@@ -166,7 +169,7 @@ impl Transport for FaultyCard {
         inside.written += len as u64;
         for (index, part) in data[..len].chunks(512).enumerate() {
             let at = offset + (index * 512) as u64;
-            let lies = self.trouble.iter().any(|t| *t == Trouble::Lies(at));
+            let lies = self.trouble.contains(&Trouble::Lies(at));
             let Some(place) = self.place(at) else { continue };
             let key = place / ALIGN as u64 * ALIGN as u64;
             let block = inside.blocks.entry(key).or_insert_with(|| vec![OLD; ALIGN]);
@@ -180,7 +183,10 @@ impl Transport for FaultyCard {
     }
 
     fn read(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        assert!(offset % 512 == 0 && buf.len() % 512 == 0, "as O_DIRECT wants it");
+        assert!(
+            offset.is_multiple_of(512) && buf.len().is_multiple_of(512),
+            "as O_DIRECT wants it"
+        );
         {
             let mut inside = self.inside.lock().expect("the card");
             inside.reads += 1;

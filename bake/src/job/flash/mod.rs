@@ -30,7 +30,7 @@ pub use image::{FromImage, Origin};
 pub use ledger::{Entry, Ledger, State};
 pub use nodes::FromProfile;
 pub use outcome::Outcome;
-pub use watch::watch;
+pub use watch::{Places, watch};
 
 /// What goes onto one card.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Flasher<'_> {
             checked.map_err(about)?;
             steps.finish("as large as it says".into());
         }
-        let partitions = partitions(&*image)?;
+        let partitions = partitions(&image)?;
         let parts = card::Content { image: &image, used: &content.used, partitions: &partitions };
         let mut steps: Option<(Stage, Steps<'_>)> = None;
         let mut progress = |stage: Stage, done: u64, total: u64| {

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::{Flasher, Order, Outcome};
-use crate::device::Device;
+use crate::device::{Bus, Device};
 use crate::error::Result;
 use crate::event::{Event, Unit};
 
@@ -23,8 +23,27 @@ fn insertion(device: &Device) -> Insertion {
     (device.path.clone(), device.sequence, device.size, who)
 }
 
-/// Gives every card that is inserted from now on, and those `at_once`, the next of `nodes`, until
-/// each of them has a whole card. A node whose card fails waits for another card.
+/// Where cards are waited for.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Only these devices; all where there are none. Loop devices are watched only by name: they
+    /// come and go for other reasons.
+    pub only: Vec<PathBuf>,
+    /// Whether a card that is there already is taken.
+    pub present: bool,
+}
+
+impl Places {
+    fn have(&self, device: &Device) -> bool {
+        match self.only.as_slice() {
+            [] => device.bus != Bus::Loop,
+            only => only.contains(&device.path),
+        }
+    }
+}
+
+/// Gives every card that is inserted at `places` the next of `nodes`, until each of them has a
+/// whole card. A node whose card fails waits for another card.
 ///
 /// `may` is asked before a card is overwritten.
 ///
@@ -34,15 +53,18 @@ fn insertion(device: &Device) -> Insertion {
 pub fn watch(
     flasher: &Flasher<'_>,
     nodes: &[String],
-    at_once: Vec<Device>,
+    places: &Places,
     may: &dyn Fn(&Order) -> Result<bool>,
     done: &(dyn Fn(&Outcome) + Sync),
 ) -> Result<Vec<Outcome>> {
     let mut waiting: VecDeque<String> = nodes.iter().cloned().collect();
     let mut outcomes = Vec::new();
-    let mut fresh = at_once;
-    // What is there already is never touched, whatever becomes of it, but for what was named.
-    let mut known: BTreeSet<Insertion> = flasher.platform.list()?.iter().map(insertion).collect();
+    let mut fresh = Vec::new();
+    // What is there already is never touched, whatever becomes of it, unless it is meant.
+    let mut known: BTreeSet<Insertion> = match places.present {
+        true => BTreeSet::new(),
+        false => flasher.platform.list()?.iter().map(insertion).collect(),
+    };
     say(flasher, &waiting);
     std::thread::scope(|scope| -> Result<()> {
         let (ended, ends) = channel();
@@ -98,7 +120,7 @@ pub fn watch(
                 flasher.platform.list()?.iter().map(insertion).collect();
             known.retain(|insertion| present.contains(insertion));
             fresh = super::removable(flasher.platform, flasher.options.loops)?;
-            fresh.retain(|device| known.insert(insertion(device)));
+            fresh.retain(|device| places.have(device) && known.insert(insertion(device)));
         }
     })?;
     Ok(outcomes)
