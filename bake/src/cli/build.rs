@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let request = |plan| Request { plan, sources, out: out.clone(), replace: args.replace };
     let fetcher = session.fetcher()?;
     if args.dry_run {
-        let known = SecretsFile::peek(&path, profile.cluster())?;
+        let known = SecretsFile::peek(&path, profile.cluster(), &session.keys())?;
         let secrets = known
             .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.members()));
         let plan = materials.plan(&profile, &node, &secrets)?;

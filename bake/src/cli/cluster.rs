@@ -38,16 +38,28 @@ impl Which {
     /// As [`Which::open`], and [`Error::NotFound`] where there are no secrets yet.
     pub fn open_existing(&self, session: &Session) -> Result<(Profile, SecretsFile)> {
         let (profile, path) = self.read(session)?;
-        if SecretsFile::peek(&path, profile.cluster())?.is_none() {
-            let name = path.display().to_string();
-            return Err(Error::NotFound { what: "the cluster's secrets", name }
-                .hint("nothing has been baked with them yet, or `--secrets` says where they are"));
+        if !path.exists() {
+            return Err(absent(&path));
         }
         let secrets = open_secrets(&profile, &path, session)?;
         Ok((profile, secrets))
     }
 
-    fn read(&self, session: &Session) -> Result<(Profile, PathBuf)> {
+    /// As [`Which::open_existing`], and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Which::open_existing`].
+    pub fn look(&self, session: &Session) -> Result<(Profile, SecretsFile)> {
+        let (profile, path) = self.read(session)?;
+        let found = SecretsFile::look(&path, profile.cluster(), &session.keys())?;
+        Ok((profile, found.ok_or_else(|| absent(&path))?))
+    }
+
+    /// The profile, and where its secrets are or will be.
+    ///
+    /// # Errors
+    /// As [`Profile::read`].
+    pub fn read(&self, session: &Session) -> Result<(Profile, PathBuf)> {
         let source = Search::usual().find(&self.profile)?;
         let profile = Profile::read(&source, &self.sets)?;
         profile.warnings().iter().for_each(|fault| warn(session, fault));
@@ -56,12 +68,18 @@ impl Which {
     }
 }
 
+fn absent(path: &Path) -> Error {
+    let name = path.display().to_string();
+    Error::NotFound { what: "the cluster's secrets", name }
+        .hint("nothing has been baked with them yet, or `--secrets` says where they are")
+}
+
 /// Opens a cluster's secrets, and says so where something was made.
 ///
 /// # Errors
 /// As [`SecretsFile::open`].
 pub fn open_secrets(profile: &Profile, path: &Path, session: &Session) -> Result<SecretsFile> {
-    let secrets = SecretsFile::open(path, profile.cluster(), &profile.members())?;
+    let secrets = SecretsFile::open(path, profile.cluster(), &profile.members(), &session.keys())?;
     let (cluster, path) = (profile.cluster(), path.display());
     let message = match secrets.origin() {
         Origin::Read => return Ok(secrets),

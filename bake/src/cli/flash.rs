@@ -98,7 +98,8 @@ fn from_image(
 ) -> Result<()> {
     let fetcher = session.fetcher()?;
     let (sha256, delta) = (args.sha256, args.delta.as_deref());
-    let from = Origin { sha256, delta, secrets: args.materials.secrets.as_deref() };
+    let (secrets, keys) = (args.materials.secrets.as_deref(), session.keys());
+    let from = Origin { sha256, delta, secrets, keys: Some(&keys) };
     // A wrong device is said before anything is unpacked.
     let devices = chosen(args, platform)?;
     let supply = FromImage::open(image, &from, &fetcher, &session.cancel)?;

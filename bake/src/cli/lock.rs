@@ -77,9 +77,12 @@ fn make(args: &Args, profile: &Source, session: &Session) -> Result<Lock> {
     let read = Profile::read(profile, &materials.set)?;
     read.warnings().iter().for_each(|fault| cluster::warn(session, fault));
     // Nothing that is locked hangs on secrets; where there are some, they must fit the profile.
-    let secrets =
-        SecretsFile::peek(&read.secrets_path(materials.secrets.as_deref()), read.cluster())?
-            .unwrap_or_else(|| ClusterSecrets::placeholder(read.cluster(), &read.members()));
+    let secrets = SecretsFile::peek(
+        &read.secrets_path(materials.secrets.as_deref()),
+        read.cluster(),
+        &session.keys(),
+    )?
+    .unwrap_or_else(|| ClusterSecrets::placeholder(read.cluster(), &read.members()));
     let plans: Result<Vec<NodePlan>> =
         read.nodes().iter().map(|node| materials.plan(&read, node, &secrets)).collect();
     let mut sources = materials.sources(profile);

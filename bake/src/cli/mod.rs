@@ -19,11 +19,13 @@ pub mod lock;
 pub mod ls;
 pub mod man;
 pub mod materials;
+mod passphrase;
 pub mod personalise;
 pub mod profile;
 pub mod rebuild;
 pub mod release;
 pub mod remove;
+pub mod secrets;
 pub mod status;
 pub mod verify;
 
@@ -35,7 +37,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::catalogue;
 use crate::error::{Error, Exit, IoContext, Result};
 use crate::fetch::{Cache, Fetcher, Options};
+use crate::io::sealed::Keys;
 use crate::sys::interrupt::Cancel;
+use crate::sys::memory;
 use crate::ui::{Style, Ui};
 
 const EXAMPLES: &str = "\
@@ -88,6 +92,13 @@ pub struct Common {
     /// Print more about what is being done
     #[arg(short, long, global = true)]
     pub verbose: bool,
+    /// Private key (age identity) that opens encrypted secrets (repeatable)
+    #[arg(long = "identity", global = true, value_name = "FILE")]
+    #[arg(env = "BAKE_AGE_IDENTITY", hide_env_values = true)]
+    pub identities: Vec<PathBuf>,
+    /// Open file to read the passphrase of encrypted secrets from [default: ask]
+    #[arg(long, global = true, value_name = "FD")]
+    pub passphrase_fd: Option<u32>,
 }
 
 /// What a verb works with besides its own arguments.
@@ -99,6 +110,7 @@ pub struct Session {
     pub ui: Ui,
     /// Set when the user or the system asks us to stop.
     pub cancel: Cancel,
+    keys: Keys,
 }
 
 impl Session {
@@ -118,6 +130,13 @@ impl Session {
             ..Options::default()
         };
         Ok(Fetcher::new(Cache::open(cache_dir.as_deref())?, options, &self.ui))
+    }
+
+    /// The keys that the common options name, for encrypted secrets. Every call gives the same
+    /// ones, so that nobody is asked twice.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        self.keys.clone()
     }
 }
 
@@ -163,6 +182,8 @@ enum Verb {
     Status(status::Args),
     /// Take a node out of a cluster for good
     Remove(remove::Args),
+    /// Encrypt, look at, pass on and rotate a cluster's secrets
+    Secrets(secrets::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages
@@ -172,6 +193,7 @@ enum Verb {
 /// Runs the command line of this process; everything it has to say has been said on return.
 #[must_use]
 pub fn main() -> ExitCode {
+    memory::keep_private();
     let (cli, stray) = match parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -186,7 +208,8 @@ pub fn main() -> ExitCode {
         Ok(cancel) => cancel,
         Err(error) => return Ui::new(style).fail(&error),
     };
-    let session = Session { common: cli.common, ui: Ui::new(style), cancel };
+    let keys = passphrase::keys(&cli.common, &cancel);
+    let session = Session { common: cli.common, ui: Ui::new(style), cancel, keys };
     let outcome = match (&cli.verb, stray) {
         (Some(_), Some(option)) => Err(Error::Usage(format!(
             "`{option}` belongs to baking a node and means nothing to this verb"
@@ -222,6 +245,7 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Kubeconfig(args)) => kubeconfig::run(args, session),
         Some(Verb::Status(args)) => status::run(args, session),
         Some(Verb::Remove(args)) => remove::run(args, session),
+        Some(Verb::Secrets(args)) => secrets::run(args, session),
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let materials = &args.materials;
     let profile = Profile::read(&source, &materials.set)?;
     let secrets = profile.secrets_path(materials.secrets.as_deref());
-    let Some(known) = SecretsFile::peek(&secrets, profile.cluster())? else {
+    let Some(known) = SecretsFile::peek(&secrets, profile.cluster(), &session.keys())? else {
         let name = secrets.display().to_string();
         return Err(Error::NotFound { what: "secrets file", name }
             .hint("the bytes of a node hang on its cluster's secrets: name them with --secrets"));

@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
             args.node.as_deref(),
             &args.image,
             args.secrets.as_deref(),
+            &session.keys(),
         )?),
         None => None,
     };

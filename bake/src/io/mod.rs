@@ -1,6 +1,7 @@
-//! Streams: digests, decompression, sparse writing, private files.
+//! Streams: digests, decompression, sparse writing, private and encrypted files.
 
 pub mod decompress;
 pub mod digest;
 pub mod private;
+pub mod sealed;
 pub mod sparse;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::open::Opened;
 use crate::error::{Error, Result};
 use crate::fs::root::Root;
+use crate::io::sealed::Keys;
 use crate::profile::{BaseFacts, ClusterSecrets, Profile, SecretsFile, Source};
 use crate::provenance;
 
@@ -38,10 +39,11 @@ impl Expected {
         node: Option<&str>,
         image: &std::path::Path,
         secrets: Option<&std::path::Path>,
+        keys: &Keys,
     ) -> Result<Self> {
         let profile = Profile::read(&source, sets)?;
         let node = profile.select(node, Some(image))?.to_owned();
-        let secrets = SecretsFile::peek(&profile.secrets_path(secrets), profile.cluster())?;
+        let secrets = SecretsFile::peek(&profile.secrets_path(secrets), profile.cluster(), keys)?;
         Ok(Self { source, profile, node, secrets })
     }
 }

@@ -45,8 +45,8 @@ pub use plan::{
 };
 pub use schema::schema;
 pub use secrets::{
-    Authorities, Claim, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, NodeRecord, Origin,
-    Pki, SecretsFile,
+    Authorities, Claim, ClusterSecrets, DatabaseIdentity, K3sAuthority, Member, Next, NodeRecord,
+    Origin, Pki, Rotated, SecretsFile,
 };
 
 /// Version of the profile format that this build reads.

@@ -158,6 +158,10 @@ pub struct SystemPlan {
     pub ssh: bool,
     /// Debian packages to install.
     pub packages: Vec<String>,
+    /// Whether cloud-init makes the node who it is.
+    // Plans without it, and so incarnations, are what they were before it was there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cloud_init: bool,
 }
 
 /// A user of the node.

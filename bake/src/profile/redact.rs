@@ -3,6 +3,7 @@
 use nodeconf::Secret;
 use serde_json::Value;
 
+use super::k3s::K3sConfig;
 use super::plan::{FileContent, NodePlan};
 
 const SHOWN: &str = "[redacted]";
@@ -38,6 +39,14 @@ impl NodePlan {
 
 fn hide(secret: &mut Secret) {
     *secret = Secret::new(SHOWN);
+}
+
+impl K3sConfig {
+    /// Whether a value of it is a secret.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        self.0.keys().any(|key| is_sensitive(key))
+    }
 }
 
 /// K3s keys whose value is a secret (`etcd-s3-secret-key`, `vpn-auth`, …); the names of files

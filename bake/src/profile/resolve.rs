@@ -11,7 +11,7 @@ use super::placement;
 use super::plan::{
     ImageSource, IptablesWish, NetworkPlan, NodePlan, SystemPlan, UserPlan, WifiPlan,
 };
-use super::raw::{self, Role};
+use super::raw::{self, Identity, Role};
 use super::secrets::ClusterSecrets;
 
 /// The plan of the node at `index`.
@@ -149,6 +149,7 @@ fn system(raw: &raw::System) -> SystemPlan {
             hidden: wifi.hidden,
         }),
         packages: raw.packages.clone(),
+        cloud_init: raw.identity == Identity::CloudInit,
     }
 }
 

@@ -8,9 +8,11 @@ use crate::profile::NodePlan;
 
 pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
     steps.about(Topic::Identity);
-    let name = &plan.node.name;
-    steps.write("/etc/hostname", 0o644, format!("{name}\n"));
-    steps.amend_or_make("/etc/hosts", 0o644, Amendment::HostsName(name.clone()));
+    if !plan.system.cloud_init {
+        let name = &plan.node.name;
+        steps.write("/etc/hostname", 0o644, format!("{name}\n"));
+        steps.amend_or_make("/etc/hosts", 0o644, Amendment::HostsName(name.clone()));
+    }
     let body: String =
         plan.network.hosts.iter().map(|(address, name)| format!("{address}\t{name}\n")).collect();
     if !body.is_empty() {

@@ -1,6 +1,6 @@
 //! K3s: binary, unit, configuration, and what it loads by itself.
 
-use nodeconf::{Role, Topology, paths};
+use nodeconf::{Role, Secret, Topology, paths};
 
 use super::Materials;
 use super::edit::{Access, Source, Topic};
@@ -58,18 +58,25 @@ fn configuration(k3s: &K3sPlan, iptables: Arranged, steps: &mut Steps) {
         config.set("prefer-bundled-bin", true);
     }
     steps.directory("/etc/rancher/k3s", Access::root(0o755));
-    steps.write(paths::K3S_CONFIG, 0o600, config.to_yaml());
+    match config.holds_secrets() {
+        true => steps.secret(paths::K3S_CONFIG, config.to_yaml()),
+        false => steps.write(paths::K3S_CONFIG, 0o600, config.to_yaml()),
+    }
     for (path, secret) in &k3s.secret_files {
         steps.secret(*path, format!("{}\n", secret.expose()));
     }
+    let (path, lines) = environment(k3s);
     if !k3s.env.is_empty() {
-        let lines: String = k3s
-            .env
-            .iter()
-            .map(|(key, value)| format!("{key}=\"{}\"\n", escape(value.expose())))
-            .collect();
-        steps.secret(format!("{}/{}.env", paths::UNIT_DIR, k3s.unit), lines);
+        steps.secret(path, lines.expose());
     }
+}
+
+/// The file that the unit takes its environment from, and its content.
+#[must_use]
+pub fn environment(k3s: &K3sPlan) -> (String, Secret) {
+    let path = format!("{}/{}.env", paths::UNIT_DIR, k3s.unit);
+    let line = |(key, value): (&String, &Secret)| format!("{key}=\"{}\"\n", escape(value.expose()));
+    (path, Secret::new(k3s.env.iter().map(line).collect::<String>()))
 }
 
 /// Inside double quotes of an EnvironmentFile (systemd.exec(5)).

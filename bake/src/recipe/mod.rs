@@ -16,6 +16,7 @@ mod database;
 mod firewall;
 mod firstboot;
 mod identity;
+mod imager;
 mod iptables;
 mod k3s;
 mod kernel;
@@ -37,6 +38,7 @@ use nodeconf::{NodeConfig, Role};
 use sha2::{Digest, Sha256};
 
 pub use edit::{Access, Action, Edit, Material, Scope, Source, Topic};
+pub use k3s::environment;
 pub use metallb::wanted as wants_metallb;
 pub use packages::wanted as wanted_packages;
 pub use sbom::edits as sbom_edits;
@@ -157,7 +159,8 @@ pub fn recipe(
     identity::edits(traits, plan, &mut steps);
     network::edits(traits, plan, &mut steps);
     users::edits(traits, plan, time, &mut steps)?;
-    cloud_init::edits(traits, plan, &mut steps);
+    cloud_init::edits(traits, plan, &mut steps)?;
+    imager::notes(traits, plan, &mut steps);
     time::edits(traits, plan, time, &mut steps)?;
     if let Some(k3s) = &plan.k3s {
         k3s::edits(plan, k3s, materials, iptables, &mut steps)?;
@@ -202,14 +205,15 @@ fn files(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -> Result<()
             FileContent::Inline(text) => Source::Bytes(text.clone().into_bytes()),
             FileContent::Host(host) => Source::Material(materials.host_file(&host.path)?),
         };
-        // What others on the node may not read may be a secret.
+        // What others on the node may not read may be a secret, and is not for a terminal either.
         let for_all = file.mode & 0o004 != 0;
         if for_all {
             steps.shared()
         } else {
             steps.own()
         }
-        steps.put(&file.path, Access { mode: file.mode, uid: file.uid, gid: file.gid }, source);
+        let access = Access { mode: file.mode, uid: file.uid, gid: file.gid };
+        steps.push(Action::Write { path: file.path.clone(), source, access, secret: !for_all });
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::amend::{Amendment, Group, Passwd, Shadow};
 use super::edit::{Access, Source, Topic};
 use super::steps::Steps;
 use super::traits::{Account, Traits};
+use super::{cloud_init, imager};
 use crate::error::{Error, Result};
 use crate::profile::{NodePlan, UserPlan};
 
@@ -31,7 +32,7 @@ pub(super) fn edits(traits: &Traits, plan: &NodePlan, time: i64, steps: &mut Ste
     steps.about(Topic::Users);
     let users = &plan.system.users;
     let mut taken = Vec::new();
-    for user in users {
+    for user in users.iter().filter(|user| !cloud_init::makes(plan, user)) {
         let (account, new) = account(traits, user, &mut taken)?;
         register(traits, user, &account, new, time, steps);
         if new {
@@ -41,13 +42,15 @@ pub(super) fn edits(traits: &Traits, plan: &NodePlan, time: i64, steps: &mut Ste
             keys(user, &account, steps);
         }
     }
-    sudo(traits, users, steps);
-    if users.is_empty() {
+    sudo(traits, plan, steps);
+    if imager::wizard_is_needed(traits, plan) {
+        // It makes the user that the boot partition names.
+    } else if users.is_empty() {
         steps.warn("the profile names no users: nobody may be able to log in to the node");
     } else {
         lock_others(traits, users, steps);
     }
-    if traits.user_wizard {
+    if traits.user_wizard && !imager::wizard_is_needed(traits, plan) {
         no_wizard(traits, steps);
     }
     ssh(traits, plan, steps);
@@ -104,12 +107,18 @@ fn register(
         steps.amend("/etc/group", Amendment::Group(group.clone()));
         steps.amend_secret("/etc/gshadow", Amendment::Gshadow(group));
     }
-    let groups = if user.sudo { &ADMIN_GROUPS[..] } else { &["users"] };
-    for group in groups.iter().filter(|group| traits.accounts.groups.contains_key(**group)) {
-        let joins = Group { name: (*group).into(), gid: None, member: Some(name.clone()) };
+    for group in groups(traits, user) {
+        let joins = Group { name: group.into(), gid: None, member: Some(name.clone()) };
         steps.amend("/etc/group", Amendment::Group(joins.clone()));
         steps.amend_secret("/etc/gshadow", Amendment::Gshadow(joins));
     }
+}
+
+/// The image's groups that a user is in, besides its own.
+pub(super) fn groups(traits: &Traits, user: &UserPlan) -> Vec<&'static str> {
+    let groups = if user.sudo { &ADMIN_GROUPS[..] } else { &["users"] };
+    let known = |group: &&&str| traits.accounts.groups.contains_key(**group);
+    groups.iter().filter(known).copied().collect()
 }
 
 fn own(account: &Account, mode: u16) -> Access {
@@ -132,10 +141,10 @@ fn keys(user: &UserPlan, account: &Account, steps: &mut Steps) {
 }
 
 /// sudoers(5): a file whose name has a `.` or ends in `~` is ignored, so the users share one.
-fn sudo(traits: &Traits, users: &[UserPlan], steps: &mut Steps) {
+fn sudo(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
+    let users = plan.system.users.iter();
     let lines: String = users
-        .iter()
-        .filter(|user| user.sudo)
+        .filter(|user| user.sudo && !cloud_init::makes(plan, user))
         .map(|user| format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", user.name))
         .collect();
     if lines.is_empty() {

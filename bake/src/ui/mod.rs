@@ -6,6 +6,7 @@
 
 mod bars;
 mod error;
+mod hidden;
 mod plain;
 mod screen;
 mod table;
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::error::{Error, Exit, IoContext, Result};
 use crate::event::{Event, Sink};
 
+pub use hidden::ask as ask_hidden;
 pub use screen::Screen;
 pub use table::Table;
 

@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use bake::io::sealed::Keys;
 use bake::profile::{BaseFacts, ClusterSecrets, NodePlan, Profile, SHIPPED, Search, SecretsFile};
 use nodeconf::{Iptables, NodeConfig, NodeSecrets};
 
@@ -28,7 +29,7 @@ fn secrets(profile: &Profile) -> ClusterSecrets {
     let path = dir.path().join("x.secrets.json");
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    SecretsFile::peek(&path, cluster).unwrap().unwrap()
+    SecretsFile::peek(&path, cluster, &Keys::none()).unwrap().unwrap()
 }
 
 fn base() -> BaseFacts {

@@ -22,7 +22,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let (_, profile) = args.which.read(session)?;
     let path = profile.secrets_path(args.secrets.as_deref());
-    let secrets = SecretsFile::peek(&path, profile.cluster())?
+    let secrets = SecretsFile::peek(&path, profile.cluster(), &session.keys())?
         .unwrap_or_else(|| ClusterSecrets::placeholder(profile.cluster(), &profile.members()));
     let nodes = match &args.node {
         Some(name) => vec![profile.select(Some(name), None)?],

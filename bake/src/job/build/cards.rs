@@ -8,7 +8,17 @@ use crate::profile::{ClusterSecrets, NodePlan};
 
 /// What the user should know about the cluster's cards, this one included.
 pub(in crate::job) fn warnings(plan: &NodePlan, secrets: &ClusterSecrets) -> Vec<String> {
-    others_do_not_fit(plan, secrets).into_iter().chain(few_first_cards(plan, secrets)).collect()
+    let fit = others_do_not_fit(plan, secrets).into_iter();
+    fit.chain(few_first_cards(plan, secrets)).chain(rotating(secrets)).collect()
+}
+
+/// A card has what counts now, not what is to come.
+fn rotating(secrets: &ClusterSecrets) -> Option<String> {
+    let what = secrets.next.as_ref()?.what().name();
+    Some(format!(
+        "the {what} are being rotated: this card has the old ones. Finish or abandon the rotation \
+         (`bake secrets rotate`) and bake it again, or it cannot join later"
+    ))
 }
 
 /// Cards that were baked for other servers, or another address of the API.

@@ -1,9 +1,11 @@
-//! A cluster, from outside: access to it, how it is, and taking nodes from it.
+//! A cluster, from outside: access to it, how it is, taking nodes from it, and
+//! giving it other secrets.
 
 pub mod api;
 pub mod farewell;
 pub mod kubeconfig;
 pub mod remove;
+pub mod rotate;
 pub mod status;
 
 use std::net::SocketAddr;

@@ -14,6 +14,7 @@ use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
 use crate::io::digest::Sha256;
 use crate::io::private::folder;
+use crate::io::sealed::Keys;
 use crate::job::open::{Opened, lock, open_source};
 use crate::profile::{ClusterSecrets, SecretsFile};
 use crate::store::FileSource;
@@ -46,6 +47,8 @@ pub struct Origin<'a> {
     pub delta: Option<&'a Path>,
     /// The secrets of its cluster; else they are looked for beside it and in the current folder.
     pub secrets: Option<&'a Path>,
+    /// What opens them where they are encrypted.
+    pub keys: Option<&'a Keys>,
 }
 
 impl FromImage {
@@ -61,7 +64,8 @@ impl FromImage {
         fetcher: &Fetcher<'_>,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let Origin { sha256, delta, secrets } = *from;
+        let Origin { sha256, delta, secrets, keys } = *from;
+        let keys = keys.cloned().unwrap_or_default();
         let base = fetcher.local_base(path, sha256)?;
         let source = Arc::new(FileSource::of_file(base.file, &base.path)?);
         let (path, opened) = match delta {
@@ -74,7 +78,7 @@ impl FromImage {
             }
         };
         let node = match config(&opened)? {
-            Some(config) => Some(Ours::find(path, config, secrets)?),
+            Some(config) => Some(Ours::find(path, config, secrets, &keys)?),
             None => None,
         };
         Ok(Self { opened: Mutex::new(opened), path: path.to_owned(), node })
@@ -105,10 +109,10 @@ fn config(opened: &Opened) -> Result<Option<NodeConfig>> {
 }
 
 impl Ours {
-    fn find(image: &Path, config: NodeConfig, secrets: Option<&Path>) -> Result<Self> {
+    fn find(image: &Path, config: NodeConfig, secrets: Option<&Path>, keys: &Keys) -> Result<Self> {
         let cluster = &config.cluster;
         let known = |path: &Path| {
-            let found = SecretsFile::peek(path, &cluster.name)?;
+            let found = SecretsFile::peek(path, &cluster.name, keys)?;
             Ok::<bool, Error>(found.is_some_and(|secrets: ClusterSecrets| secrets.id == cluster.id))
         };
         let path = match secrets {
@@ -126,7 +130,7 @@ impl Ours {
         let (ledger, secrets) = match path {
             Some(path) => {
                 let ledger = Ledger::beside(&path, &cluster.id)?;
-                let secrets = SecretsFile::open(&path, &cluster.name, &[])?;
+                let secrets = SecretsFile::open(&path, &cluster.name, &[], keys)?;
                 (ledger, Some(Mutex::new(secrets)))
             }
             None => {

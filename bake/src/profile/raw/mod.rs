@@ -15,7 +15,7 @@ pub use cluster::{
     Bootstrap, Cluster, Failover, LoadBalancer, LoadBalancerProvider, Topology, Vip, VipProvider,
 };
 pub use node::{File, Node, Octal, Role};
-pub use system::{Iptables, Network, Swap, System, Wifi};
+pub use system::{Identity, Iptables, Network, Swap, System, Wifi};
 
 /// A K3s cluster and the nodes it is made of. `bake` turns each node into an image.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

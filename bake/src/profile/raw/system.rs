@@ -21,6 +21,8 @@ pub struct System {
     pub ssh: Option<bool>,
     /// Debian packages to install.
     pub packages: Vec<String>,
+    /// How a node learns its name, its address and its users.
+    pub identity: Identity,
 }
 
 impl Default for System {
@@ -34,8 +36,20 @@ impl Default for System {
             wifi: None,
             ssh: None,
             packages: Vec::new(),
+            identity: Identity::Native,
         }
     }
+}
+
+/// How a node learns who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// It is in the image's own files.
+    Native,
+    /// cloud-init reads it from the boot partition (`user-data`, `network-config`, `meta-data`),
+    /// where a person can change it before the first boot. Secrets stay in the image.
+    CloudInit,
 }
 
 /// Which iptables K3s finds.

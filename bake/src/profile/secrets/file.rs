@@ -1,13 +1,18 @@
-//! Where a cluster's secrets are kept: one file, mode 0600, replaced whole or not at all.
+//! Where a cluster's secrets are kept: one file, mode 0600, replaced whole or not at all; encrypted
+//! or not, as it was before.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Claim, ClusterSecrets, Member, VERSION, first};
+use zeroize::Zeroizing;
+
+use super::{Claim, ClusterSecrets, Member, Rotated, VERSION, first};
 use crate::error::{Error, Fault, IoContext, Position, Result};
+use crate::io::digest::Sha256;
 use crate::io::private::{self, Existing, folder};
+use crate::io::sealed::{self, Keys, Lock};
 
 /// A cluster's secrets and their file.
 #[derive(Debug)]
@@ -15,6 +20,18 @@ pub struct SecretsFile {
     path: PathBuf,
     secrets: ClusterSecrets,
     origin: Origin,
+    lock: Option<Lock>,
+    keys: Keys,
+    /// Digest of the file as it was last seen, to tell whether another bake has changed it:
+    /// opening a sealed file anew costs a good part of a second.
+    seen: Option<Sha256>,
+}
+
+/// The file's content.
+struct Stored {
+    secrets: ClusterSecrets,
+    lock: Option<Lock>,
+    digest: Sha256,
 }
 
 /// How the secrets came to be what they are.
@@ -35,19 +52,41 @@ impl SecretsFile {
     /// # Errors
     /// [`Error::Refused`] where others can read the file or it belongs to another cluster,
     /// [`Error::Invalid`] where it is damaged, [`Error::Io`].
-    pub fn open(path: &Path, cluster: &str, members: &[Member]) -> Result<Self> {
-        let _lock = lock(path)?;
+    pub fn open(path: &Path, cluster: &str, members: &[Member], keys: &Keys) -> Result<Self> {
+        Self::open_or_make(path, cluster, members, keys, None)
+    }
+
+    /// As [`SecretsFile::open`]; where there are none yet, they are made and encrypted by `lock`,
+    /// so that the disk never has them as clear text.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`].
+    pub fn open_or_make(
+        path: &Path,
+        cluster: &str,
+        members: &[Member],
+        keys: &Keys,
+        lock: Option<Lock>,
+    ) -> Result<Self> {
+        let _lock = hold(path)?;
         let now = now();
-        let (mut secrets, origin) = match Self::read(path)? {
-            Some(secrets) if secrets.version < VERSION => (secrets, Origin::Completed),
-            Some(secrets) => (secrets, Origin::Read),
-            None => (ClusterSecrets::generate(cluster, members, now)?, Origin::Created),
+        let (secrets, origin, lock, seen) = match read(path, keys)? {
+            Some(Stored { secrets, lock, digest }) => {
+                let old = secrets.version < VERSION;
+                (secrets, if old { Origin::Completed } else { Origin::Read }, lock, Some(digest))
+            }
+            None => {
+                let new = ClusterSecrets::generate(cluster, members, now)?;
+                (new, Origin::Created, lock, None)
+            }
         };
         check_owner(path, &secrets, cluster)?;
-        if secrets.complete(members, now)? || origin == Origin::Created {
-            write(path, &secrets)?;
+        let keys = keys.clone();
+        let mut file = Self { path: path.to_owned(), secrets, origin, lock, keys, seen };
+        if file.secrets.complete(members, now)? || origin == Origin::Created {
+            file.write()?;
         }
-        Ok(Self { path: path.to_owned(), secrets, origin })
+        Ok(file)
     }
 
     /// Reads the secrets without making or changing anything; `None` where there are none yet.
@@ -55,12 +94,19 @@ impl SecretsFile {
     ///
     /// # Errors
     /// As [`SecretsFile::open`].
-    pub fn peek(path: &Path, cluster: &str) -> Result<Option<ClusterSecrets>> {
-        let secrets = Self::read(path)?;
-        if let Some(secrets) = &secrets {
-            check_owner(path, secrets, cluster)?;
-        }
-        Ok(secrets)
+    pub fn look(path: &Path, cluster: &str, keys: &Keys) -> Result<Option<Self>> {
+        let Some(Stored { secrets, lock, digest }) = read(path, keys)? else { return Ok(None) };
+        check_owner(path, &secrets, cluster)?;
+        let (path, keys) = (path.to_owned(), keys.clone());
+        Ok(Some(Self { path, secrets, origin: Origin::Read, lock, keys, seen: Some(digest) }))
+    }
+
+    /// As [`SecretsFile::look`], only the secrets.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`].
+    pub fn peek(path: &Path, cluster: &str, keys: &Keys) -> Result<Option<ClusterSecrets>> {
+        Ok(Self::look(path, cluster, keys)?.map(|file| file.secrets))
     }
 
     /// The secrets.
@@ -81,6 +127,23 @@ impl SecretsFile {
         self.origin
     }
 
+    /// What it takes to read the file; `None` where it is clear text.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
+    /// Keeps the secrets from now on as `lock` says; as clear text without one.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`].
+    pub fn relock(&mut self, lock: Option<Lock>) -> Result<()> {
+        self.change(|file| {
+            file.lock = lock;
+            Ok(((), true))
+        })
+    }
+
     /// Records that an image is made, and returns its incarnation.
     ///
     /// # Errors
@@ -95,24 +158,18 @@ impl SecretsFile {
     /// # Errors
     /// As [`SecretsFile::claim`]; nothing is recorded then.
     pub fn claim_all(&mut self, claims: &[Claim<'_>]) -> Result<Vec<u32>> {
-        let _lock = lock(&self.path)?;
-        // Another bake may have written since.
-        if let Some(newer) = Self::read(&self.path)? {
-            self.secrets = newer;
-        }
-        let mut secrets = self.secrets.clone();
-        let (mut incarnations, mut any) = (Vec::with_capacity(claims.len()), false);
-        for claim in claims {
-            let missing = || Error::NotFound { what: "node", name: claim.node.into() };
-            let (incarnation, changed) = secrets.claim(claim).ok_or_else(missing)?;
-            incarnations.push(incarnation);
-            any |= changed;
-        }
-        if any {
-            write(&self.path, &secrets)?;
-        }
-        self.secrets = secrets;
-        Ok(incarnations)
+        self.change(|file| {
+            let mut secrets = file.secrets.clone();
+            let (mut incarnations, mut any) = (Vec::with_capacity(claims.len()), false);
+            for claim in claims {
+                let missing = || Error::NotFound { what: "node", name: claim.node.into() };
+                let (incarnation, changed) = secrets.claim(claim).ok_or_else(missing)?;
+                incarnations.push(incarnation);
+                any |= changed;
+            }
+            file.secrets = secrets;
+            Ok((incarnations, any))
+        })
     }
 
     /// Claims a new incarnation for a card of `node`, above `known`, without baking it anew.
@@ -120,16 +177,13 @@ impl SecretsFile {
     /// # Errors
     /// As [`SecretsFile::claim`].
     pub fn raise(&mut self, node: &str, known: u32) -> Result<u32> {
-        let _lock = lock(&self.path)?;
-        if let Some(newer) = Self::read(&self.path)? {
-            self.secrets = newer;
-        }
-        let record = self.secrets.nodes.get_mut(node);
-        let record = record.ok_or_else(|| Error::NotFound { what: "node", name: node.into() })?;
-        record.incarnation = record.incarnation.max(known).saturating_add(1);
-        let raised = record.incarnation;
-        write(&self.path, &self.secrets)?;
-        Ok(raised)
+        self.change(|file| {
+            let record = file.secrets.nodes.get_mut(node);
+            let record =
+                record.ok_or_else(|| Error::NotFound { what: "node", name: node.into() })?;
+            record.incarnation = record.incarnation.max(known).saturating_add(1);
+            Ok((record.incarnation, true))
+        })
     }
 
     /// Records that `node` left the cluster: the next image of that name is a new incarnation,
@@ -138,24 +192,98 @@ impl SecretsFile {
     /// # Errors
     /// As [`SecretsFile::open`].
     pub fn retire(&mut self, node: &str) -> Result<()> {
-        let _lock = lock(&self.path)?;
-        if let Some(newer) = Self::read(&self.path)? {
-            self.secrets = newer;
+        self.change(|file| Ok(((), file.secrets.retire(node))))
+    }
+
+    /// Makes the secrets that are to take the place of others; a rotation of the same that is
+    /// under way goes on. Returns whether any were made.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`]; [`Error::Refused`] where another rotation is under way.
+    pub fn begin_rotation(&mut self, what: Rotated) -> Result<bool> {
+        self.change(|file| file.secrets.begin(what).map(|made| (made, made)))
+    }
+
+    /// Ends the rotation under way: the new secrets count from now on, or with `abandon` the old
+    /// ones go on. Returns what was rotated, `None` where nothing was.
+    ///
+    /// # Errors
+    /// As [`SecretsFile::open`].
+    pub fn end_rotation(&mut self, abandon: bool) -> Result<Option<Rotated>> {
+        self.change(|file| {
+            let Some(after) = file.secrets.rotated() else { return Ok((None, false)) };
+            let what = file.secrets.next.take().map(|next| next.what());
+            if !abandon {
+                file.secrets = after;
+            }
+            Ok((what, true))
+        })
+    }
+
+    /// Changes what is in the file by now, while nobody else does; `change` tells whether it did.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<(T, bool)>) -> Result<T> {
+        let _lock = hold(&self.path)?;
+        self.refresh()?;
+        let (value, changed) = change(self)?;
+        if changed {
+            self.write()?;
         }
-        if self.secrets.retire(node) {
-            write(&self.path, &self.secrets)?;
-        }
+        Ok(value)
+    }
+
+    /// Takes what another bake may have written since.
+    fn refresh(&mut self) -> Result<()> {
+        let now = load(&self.path)?;
+        let newer = now.filter(|bytes| Some(Sha256::of(bytes)) != self.seen);
+        let Some(bytes) = newer else { return Ok(()) };
+        let newer = unlock(&self.path, &bytes, &self.keys)?;
+        (self.secrets, self.lock, self.seen) = (newer.secrets, newer.lock, Some(newer.digest));
         Ok(())
     }
 
-    fn read(path: &Path) -> Result<Option<ClusterSecrets>> {
-        let text = match fs::read(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.at("reading", path)?,
-        };
-        check_mode(path)?;
-        parse(path, &text).map(Some)
+    fn write(&mut self) -> Result<()> {
+        if let Some(Lock::Recipients(all)) = &self.lock {
+            self.secrets.recipients.clone_from(all);
+        } else {
+            self.secrets.recipients.clear();
+        }
+        let text = self.secrets.to_json();
+        let sealed = self.lock.as_ref().map(|lock| sealed::seal(text.as_bytes(), lock));
+        let sealed = sealed.transpose()?;
+        let bytes = sealed.as_deref().unwrap_or(text.as_bytes());
+        private::write(&self.path, bytes, Existing::Replace)?;
+        self.seen = Some(Sha256::of(bytes));
+        Ok(())
     }
+}
+
+fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    match fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.at("reading", path).map(|bytes| Some(Zeroizing::new(bytes))),
+    }
+}
+
+fn read(path: &Path, keys: &Keys) -> Result<Option<Stored>> {
+    load(path)?.map(|bytes| unlock(path, &bytes, keys)).transpose()
+}
+
+fn unlock(path: &Path, bytes: &[u8], keys: &Keys) -> Result<Stored> {
+    let digest = Sha256::of(bytes);
+    if !sealed::is_sealed(bytes) {
+        check_mode(path)?;
+        return Ok(Stored { secrets: parse(path, bytes)?, lock: None, digest });
+    }
+    let what = format!("secrets file {}", path.display());
+    let opened = sealed::open(&what, bytes, keys)?;
+    let secrets = parse(path, &opened.content)?;
+    let lock = match opened.passphrase {
+        Some(passphrase) => Lock::Passphrase(passphrase),
+        // Sealed by hand, then: for whom, only who did it knows.
+        None if secrets.recipients.is_empty() => keys.recipients(&what)?,
+        None => Lock::of(&secrets.recipients)?,
+    };
+    Ok(Stored { secrets, lock: Some(lock), digest })
 }
 
 fn parse(path: &Path, text: &[u8]) -> Result<ClusterSecrets> {
@@ -216,17 +344,10 @@ fn check_mode(_: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, secrets: &ClusterSecrets) -> Result<()> {
-    let mut text =
-        serde_json::to_vec_pretty(secrets).map_err(io::Error::from).at("writing", path)?;
-    text.push(b'\n');
-    private::write(path, &text, Existing::Replace)
-}
-
 /// Keeps other bakes of the same cluster out until dropped. The folder is locked because the
 /// file itself is replaced.
 #[cfg(unix)]
-fn lock(path: &Path) -> Result<Option<File>> {
+fn hold(path: &Path) -> Result<Option<File>> {
     let folder = folder(path);
     let dir = File::open(folder).at("opening", folder)?;
     dir.lock().at("locking", folder)?;
@@ -235,7 +356,7 @@ fn lock(path: &Path) -> Result<Option<File>> {
 
 /// Elsewhere a folder cannot be locked; two first uses at once are then the operator's to avoid.
 #[cfg(not(unix))]
-fn lock(_: &Path) -> Result<Option<File>> {
+fn hold(_: &Path) -> Result<Option<File>> {
     Ok(None)
 }
 

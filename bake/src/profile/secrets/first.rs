@@ -50,6 +50,8 @@ impl From<ClusterSecrets> for super::ClusterSecrets {
             vrrp_password: first.vrrp_password,
             database_password: first.database_password,
             first_shape: None,
+            recipients: Vec::new(),
+            next: None,
             pki: Pki::placeholder(),
             nodes: first.nodes.into_iter().map(|(name, node)| (name, record(node))).collect(),
         }

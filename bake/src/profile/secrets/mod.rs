@@ -7,6 +7,8 @@ mod file;
 mod first;
 mod pki;
 mod random;
+mod redact;
+mod rotate;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,12 +16,14 @@ use std::net::Ipv4Addr;
 use nodeconf::{Role, Secret};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::pki::Identity;
 
 pub use file::{Origin, SecretsFile};
 pub use pki::{Authorities, DatabaseIdentity, K3sAuthority, Pki};
+pub use rotate::{Next, Rotated};
 
 /// Version of the file that this build writes. Version 1, which had no certificates, is read and
 /// completed.
@@ -61,6 +65,13 @@ pub struct ClusterSecrets {
     /// releases.
     #[serde(default)]
     pub first_shape: Option<String>,
+    /// Whom the file is encrypted for (`age1…`): what is encrypted for public keys does not tell
+    /// whose they are, and nobody may add himself from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+    /// What takes the place of others once every board has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
     /// Keys and certificates.
     pub pki: Pki,
     /// What belongs to single nodes, by name. A node that left the profile keeps its record: a
@@ -104,11 +115,25 @@ impl ClusterSecrets {
             vrrp_password: Secret::new(random::letters::<8>()?),
             database_password: Secret::new(random::hex::<24>()?),
             first_shape: None,
+            recipients: Vec::new(),
+            next: None,
             pki: Pki::generate(cluster, created)?,
             nodes: BTreeMap::new(),
         };
         secrets.complete(members, created)?;
         Ok(secrets)
+    }
+
+    /// As the file has it, in memory that is cleared when it goes.
+    #[must_use]
+    pub fn to_json(&self) -> Zeroizing<String> {
+        // Growing would leave copies behind; a hundred nodes take 130 KB. Writing to memory
+        // cannot fail.
+        let mut text = Zeroizing::new(Vec::with_capacity(1 << 18));
+        let written = serde_json::to_writer_pretty(&mut *text, self).is_ok();
+        debug_assert!(written, "plain data");
+        text.push(b'\n');
+        Zeroizing::new(String::from_utf8(std::mem::take(&mut *text)).unwrap_or_default())
     }
 
     /// Placeholders for looking at a plan before there are secrets. Fit for nothing else.
@@ -133,6 +158,8 @@ impl ClusterSecrets {
             vrrp_password: none(),
             database_password: none(),
             first_shape: None,
+            recipients: Vec::new(),
+            next: None,
             pki: Pki::placeholder(),
             nodes: members.iter().map(|m| (m.name.clone(), record(m))).collect(),
         }

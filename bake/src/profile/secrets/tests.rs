@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::*;
+use crate::io::sealed::Keys;
 
 /// Servers of these names.
 pub fn members(names: &[&str]) -> Vec<Member> {
@@ -207,11 +208,11 @@ fn version_1_is_completed_in_place_and_keeps_all_it_had() {
     let path = dir.path().join("edge.secrets.json");
     fs::write(&path, FIRST).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    let peeked = SecretsFile::peek(&path, "edge").unwrap().unwrap();
+    let peeked = SecretsFile::peek(&path, "edge", &Keys::none()).unwrap().unwrap();
     assert_eq!(peeked.pki.root.key.expose(), pki::PLACEHOLDER);
     assert_eq!(fs::read_to_string(&path).unwrap(), FIRST, "looking changes nothing");
     let all = members(&["node1", "node2"]);
-    let opened = SecretsFile::open(&path, "edge", &all).unwrap();
+    let opened = SecretsFile::open(&path, "edge", &all, &Keys::none()).unwrap();
     assert_eq!(opened.origin(), Origin::Completed);
     let secrets = opened.secrets();
     assert_eq!(secrets.id, "6f1c2a52-7f0e-4d57-9d3c-2f4a1b0c9e77");
@@ -230,7 +231,7 @@ fn version_1_is_completed_in_place_and_keeps_all_it_had() {
     assert_eq!(mode, 0o600);
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains(pki::PLACEHOLDER));
-    let again = SecretsFile::open(&path, "edge", &all).unwrap();
+    let again = SecretsFile::open(&path, "edge", &all, &Keys::none()).unwrap();
     assert_eq!(again.secrets(), secrets);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }

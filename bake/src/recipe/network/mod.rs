@@ -2,7 +2,7 @@
 
 mod dhcpcd;
 mod ifupdown;
-mod netplan;
+pub(super) mod netplan;
 mod networkd;
 mod networkmanager;
 mod wifi;
@@ -22,7 +22,9 @@ pub(super) fn edits(traits: &Traits, plan: &NodePlan, steps: &mut Steps) {
         Address::Dhcp => None,
     };
     let wireless = plan.system.wifi.is_some() && plan.network.interface.starts_with("wl");
-    if let Some(fixed) = fixed.filter(|_| !wireless) {
+    if plan.system.cloud_init && !wireless {
+        steps.note("cloud-init gives the node its address (network-config)");
+    } else if let Some(fixed) = fixed.filter(|_| !wireless) {
         wired(traits.network, plan, fixed, steps);
     } else if fixed.is_none() {
         steps.note("the node asks the network for its address (DHCP)");

@@ -42,17 +42,24 @@ pub(super) fn wifi(renderer: &str, wireless: &Wireless<'_>, steps: &mut Steps) {
 }
 
 fn addresses(fixed: Option<&StaticAddress>) -> String {
-    let Some(fixed) = fixed else { return "      dhcp4: true\n      optional: true\n".into() };
+    indented("      ", fixed)
+}
+
+/// How an interface gets its addresses, each line behind `indent`.
+pub(in crate::recipe) fn indented(indent: &str, fixed: Option<&StaticAddress>) -> String {
+    let Some(fixed) = fixed else {
+        return format!("{indent}dhcp4: true\n{indent}optional: true\n");
+    };
     let address = quoted(&format!("{}/{}", fixed.address, fixed.prefix));
-    let mut text = format!("      dhcp4: false\n      addresses: [{address}]\n");
+    let mut text = format!("{indent}dhcp4: false\n{indent}addresses: [{address}]\n");
     if let Some(gateway) = fixed.gateway {
         // `default` as a destination is not known to the netplan of Ubuntu 20.04.
         let via = quoted(&gateway.to_string());
-        text += &format!("      routes: [{{to: \"0.0.0.0/0\", via: {via}}}]\n");
+        text += &format!("{indent}routes: [{{to: \"0.0.0.0/0\", via: {via}}}]\n");
     }
     if !fixed.dns.is_empty() {
         let servers: Vec<String> = fixed.dns.iter().map(|a| quoted(&a.to_string())).collect();
-        text += &format!("      nameservers: {{addresses: [{}]}}\n", servers.join(", "));
+        text += &format!("{indent}nameservers: {{addresses: [{}]}}\n", servers.join(", "));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Recipes for every release and role, applied, applied again, and taken back.
 
 mod again;
+mod cloud_init;
 mod database;
 mod firewall;
 mod fixtures;

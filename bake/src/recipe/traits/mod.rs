@@ -5,6 +5,7 @@
 
 mod accounts;
 mod arch;
+mod imager;
 mod kernel;
 mod network;
 mod os;
@@ -13,6 +14,7 @@ mod swap;
 
 pub use accounts::{Account, Accounts};
 pub use arch::{HEADER, of_elf};
+pub use imager::Imager;
 pub use kernel::{CommandLine, Growth};
 pub use network::Manager;
 pub use os::Os;
@@ -48,6 +50,8 @@ pub struct Traits {
     pub wpa_supplicant: bool,
     /// cloud-init, and the folder of its NoCloud seed where that is on the boot partition.
     pub cloud_init: Option<CloudInit>,
+    /// What Raspberry Pi Imager or a person put on the boot partition.
+    pub imager: Vec<Imager>,
     /// Everything that could make swap space.
     pub swap: Vec<Swap>,
     /// The iptables package.
@@ -122,6 +126,7 @@ impl Traits {
             growth: kernel::growth(&look, &command_line, cloud_init.is_some())?,
             network: network::detect(&look)
                 .and_then(|found| found.ok_or_else(|| unsupported(&os, network::UNKNOWN)))?,
+            imager: imager::detect(&look, boot_mount.as_deref(), &command_line)?,
             wpa_supplicant: look.any(&["/usr/sbin/wpa_supplicant", "/sbin/wpa_supplicant"])?,
             swap: swap::detect(&look, unit_dir)?,
             iptables: services::iptables(&look)?,

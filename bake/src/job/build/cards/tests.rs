@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::io::sealed::Keys;
 use crate::profile::{Claim, Profile, SecretsFile, Source};
 
 const PROFILE: &str = "\
@@ -31,7 +32,8 @@ impl Bench {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
         let profile = Profile::read(&source, &sets).unwrap();
         let path = self.dir.path().join("edge.secrets.json");
-        let mut secrets = SecretsFile::open(&path, "edge", &profile.members()).unwrap();
+        let mut secrets =
+            SecretsFile::open(&path, "edge", &profile.members(), &Keys::none()).unwrap();
         let mut plan = profile.plan(node, secrets.secrets()).unwrap();
         let shape = ClusterSecrets::shape(&plan.cluster, plan.node.role == Role::Server);
         let inputs = plan.inputs_digest(&Default::default()).unwrap();
