@@ -149,7 +149,9 @@ fn the_same_lock_bakes_the_same_bytes_elsewhere() {
     }
     run("cp", &["-r", &text(here), &text(&there)]);
     for suffix in ["img", "img.zst", "img.gz"] {
-        fs::remove_file(there.join(format!("node1.{suffix}"))).unwrap();
+        for beside in ["", ".spdx.json", ".cdx.json", ".intoto.json"] {
+            fs::remove_file(there.join(format!("node1.{suffix}{beside}"))).unwrap();
+        }
     }
     fs::remove_dir_all(there.join("cache")).unwrap();
     fs::rename(there.join("base.img"), there.join("renamed.img")).unwrap();
