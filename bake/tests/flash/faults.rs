@@ -27,7 +27,7 @@ fn image() -> (Image, InUse, Vec<Range<u64>>) {
     image.place(10 * MIB, &Payload::bytes(vec![9; 70_000]), 0, 70_000).expect("payload");
     let mut used = InUse::everything(len);
     used.limit(2 * MIB, 10 * MIB, &[0..5 * MIB, 6 * MIB..9 * MIB]);
-    (image, used, Vec::from([2 * MIB..12 * MIB]))
+    (image, used, std::iter::once(2 * MIB..12 * MIB).collect())
 }
 
 fn expected(image: &Image, used: &InUse) -> Vec<(Range<u64>, Vec<u8>)> {
