@@ -212,7 +212,7 @@ impl Hardened<'_> {
 pub(super) fn by_passphrase(passphrase: &Secret, key: &FileKey) -> Result<Stanza> {
     let salt = random::<KEY>()?;
     let body = key.wrap(&harden(passphrase, &*salt, WORK));
-    let arguments = vec![SCRYPT.into(), STANDARD_NO_PAD.encode(&*salt), WORK.to_string()];
+    let arguments = vec![SCRYPT.into(), STANDARD_NO_PAD.encode(*salt), WORK.to_string()];
     Ok(Stanza { arguments, body })
 }
 

@@ -106,7 +106,7 @@ impl Workshop {
         lock(&image).freeze();
         let base = Base::of_release(record.base.clone(), path, traits, image.clone());
         let stock = Stock::new(Arc::new(base), materials, record.components.clone(), sources);
-        let stock = stock.as_released(sbom, &record);
+        let stock = stock.into_released(sbom, &record);
         let applied = Applied::of(&record, sealed);
         let golden = Golden::of_release(Arc::new(stock), image, used, applied, record);
         Ok((Self::of_release(plan.node.role, &golden), golden))

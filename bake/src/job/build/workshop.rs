@@ -221,7 +221,7 @@ impl Stock {
     }
 
     /// The same with the bill and the lock that there were already.
-    pub(super) fn as_released(self, sbom: Option<Sbom>, record: &Record) -> Self {
+    pub(super) fn into_released(self, sbom: Option<Sbom>, record: &Record) -> Self {
         Self { sbom, lock_sha256: record.node.lock_sha256.clone(), ..self }
     }
 
