@@ -137,6 +137,8 @@ fn as_planned(root: &Root, config: &NodeConfig, expected: &Expected) -> Result<V
         iptables: system.iptables,
         root_growth: system.root_growth,
     });
+    // Which packages a node needs, its image decides.
+    planned.packages.clone_from(&config.packages);
     if !known {
         planned.cluster.id.clone_from(&config.cluster.id);
         planned.node.incarnation = config.node.incarnation;
