@@ -46,9 +46,9 @@ class Deck:
     def root(self, node, incarnation):
         """Folder where the card's root file system is mounted, read-only."""
         folder = f"{os.environ['ARENA']}/cards/{os.path.basename(self.folder)}/{node}-{incarnation}"
-        if not os.path.isdir(folder):
+        if not os.path.ismount(folder): # runs that share a deck share its folders, not their mounts
             image = self.card(node, incarnation)
-            os.makedirs(folder)
+            os.makedirs(folder, exist_ok=True)
             start, size = partition(image)
             options = f"loop,ro,noload,offset={start},sizelimit={size}"
             subprocess.run(["mount", "-t", "ext4", "-o", options, image, folder], check=True)

@@ -8,6 +8,7 @@ In a mount and process namespace of its own: whatever happens, what it mounted a
 """
 
 import argparse
+import collections
 import concurrent.futures
 import json
 import os
@@ -15,6 +16,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import scenarios
@@ -26,6 +28,8 @@ OUT = f"{TOP}/target/cluster-test"
 ARENA = os.environ["ARENA"]
 RUNS = 50
 LONGEST = 1600  # seconds after which a run is killed that did not end itself
+BAKING = threading.Lock()
+AWAITED = collections.Counter()  # how many runs are still to use a deck
 TOLD = 25  # lines of the story of a failed run that are printed
 
 
@@ -74,13 +78,20 @@ def bake_cards(name):
             new.card(node, 1)
 
 
+def decks(name):
+    """The decks that are made for this scenario, and perhaps others."""
+    profile = scenarios.ALL.get(name, ("cluster", None))
+    return set(profile[:2]) - {"cluster", None}
+
+
 def one(name):
     """The outcome of one seed or scenario."""
     work, logs = f"{ARENA}/{name}", f"{OUT}/{name}"
     shutil.rmtree(logs, ignore_errors=True)
     os.makedirs(work)
     os.makedirs(logs)
-    bake_cards(name)
+    with BAKING:
+        bake_cards(name)
     outcome = {"name": name, "ok": False}
     try:
         with open(f"{logs}/run.log", "w", encoding="utf-8") as err:
@@ -90,9 +101,11 @@ def one(name):
         outcome["why"] = f"it was killed after {LONGEST} s"
     except (IndexError, ValueError):
         outcome["why"] = f"the run itself ended with {done.returncode}, see run.log"
-    profile = scenarios.ALL.get(name, ("cluster", None))
-    for deck in set(profile[:2]) - {"cluster", None}:
-        shutil.rmtree(f"{CARDS}/{deck}", ignore_errors=True)
+    with BAKING:
+        for deck in decks(name):
+            AWAITED[deck] -= 1
+            if not AWAITED[deck]:
+                shutil.rmtree(f"{CARDS}/{deck}", ignore_errors=True)
     if outcome["ok"]:
         shutil.rmtree(logs)
     return outcome
@@ -101,6 +114,7 @@ def one(name):
 def run(names, jobs):
     """Runs all of them, `jobs` at a time; whether all passed."""
     begun, bad, good = time.monotonic(), [], []
+    AWAITED.update(deck for name in names for deck in decks(name))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for outcome in concurrent.futures.as_completed([pool.submit(one, name) for name in names]):
             outcome = outcome.result()

@@ -237,8 +237,18 @@ class Lab:
         if name not in self.servers:
             self.boot(name)
         self.ip("br", "link", "set", name, "up")
-        run("bridge", "-netns", self.bridge, "link", "set", "dev", name, "state", "3")
+        self.forward(name)
         self.down.discard(name)
+
+    def forward(self, name):
+        """Has the port pass frames on. The kernel refuses (ENETDOWN) until it has seen the carrier."""
+        for _ in range(50):
+            try:
+                return run("bridge", "-netns", self.bridge, "link", "set", "dev", name, "state", "3")
+            except subprocess.CalledProcessError as error:
+                refused = error
+                time.sleep(0.05)
+        raise RuntimeError(f"{name} stays down: {refused.stderr}") from refused
 
     def holders(self, names=None):
         return [name for name in names or self.addresses if name not in self.down

@@ -20,6 +20,8 @@ pub enum Standing {
     TookUsIn,
     /// It answers, and does not yet, or will not.
     NotYet(String),
+    /// It has a certificate of another cluster, or does not take ours.
+    Stranger(String),
     /// It does not answer.
     Silent {
         /// Whether the machine is on the network all the same.
@@ -60,7 +62,7 @@ pub struct Outlook {
 /// # Errors
 /// What is waited for.
 pub fn admit(outlook: &Outlook) -> Result<(), Condition> {
-    let mut off = Vec::new();
+    let (mut off, mut strangers) = (Vec::new(), Vec::new());
     for (name, standing) in &outlook.others {
         match standing {
             Standing::TookUsIn | Standing::Silent { before: true, .. } => {}
@@ -77,12 +79,16 @@ pub fn admit(outlook: &Outlook) -> Result<(), Condition> {
                 return Err(Condition::new(what, "see journalctl -u bake-witness there"));
             }
             Standing::Silent { .. } => off.push(name.as_str()),
+            Standing::Stranger(why) => {
+                off.push(name.as_str());
+                strangers.push((name, why));
+            }
         }
     }
     if let Holder::Unknown(hardware) = &outlook.holder {
         return Err(Condition::new(
             format!(
-                "the shared address is held by a machine that is no server known here ({hardware})"
+                "the shared address is used by another machine ({hardware}), no server known here"
             ),
             "waiting for it to introduce itself; if it is none of ours, give it another address",
         ));
@@ -97,9 +103,16 @@ pub fn admit(outlook: &Outlook) -> Result<(), Condition> {
         return Ok(());
     }
     let (all, here) = (outlook.others.len() + 1, outlook.others.len() + 1 - off.len());
-    let enough = here > all / 2 || outlook.waited >= ALONE;
+    // Among strangers, whoever is fewer does not take the address however long it waits.
+    let enough = here > all / 2 || (outlook.waited >= ALONE && strangers.is_empty());
     if outlook.rounds >= ROUNDS && enough {
         return Ok(());
+    }
+    if let Some((name, why)) = strangers.first() {
+        return Err(Condition::new(
+            format!("{name} is not of this cluster: {why}"),
+            "one of the two cards was baked with other secrets: bake and flash it again",
+        ));
     }
     let (what, are) = (off.join(", "), if off.len() == 1 { "does" } else { "do" });
     Err(Condition::new(
@@ -144,6 +157,16 @@ mod tests {
         let few = [TookUsIn, OFF, OFF];
         says(&outlook(&few, Holder::Nobody, 9, 39), "b, c do not answer yet; 2 of 4");
         admit(&outlook(&few, Holder::Nobody, 9, 40)).unwrap();
+    }
+
+    #[test]
+    fn a_stranger_holds_up_the_fewer_only() {
+        use Standing::{Stranger, TookUsIn};
+        let strange = || Stranger("UnknownIssuer".into());
+        admit(&outlook(&[TookUsIn, TookUsIn, strange()], Holder::Nobody, 2, 0)).unwrap();
+        let alone = [strange(), strange()];
+        says(&outlook(&alone, Holder::Nobody, 99, 9999), "a is not of this cluster: UnknownIssuer");
+        says(&outlook(&[strange(), OFF], Holder::Nobody, 99, 9999), "a is not of this cluster");
     }
 
     #[test]

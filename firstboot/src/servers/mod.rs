@@ -159,7 +159,7 @@ impl<'a> Keeper<'a> {
         self.rounds += 1;
         let all = others.iter().all(|(name, standing)| match standing {
             Standing::TookUsIn => true,
-            Standing::NotYet(_) => false,
+            Standing::NotYet(_) | Standing::Stranger(_) => false,
             Standing::Silent { .. } => known.contains(name),
         });
         let outcome = match self.is_admitted() {

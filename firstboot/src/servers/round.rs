@@ -61,6 +61,9 @@ fn standing(reply: Result<Noted, Silence>, there: bool, before: bool) -> Standin
         Err(Silence::Https(HttpsError::Unreachable(why))) => {
             Standing::Silent { there, before, why }
         }
+        Err(Silence::Https(HttpsError::Untrusted(why) | HttpsError::Rejected(why))) => {
+            Standing::Stranger(why)
+        }
         Err(silence) => Standing::NotYet(silence.to_string()),
     }
 }
