@@ -63,7 +63,9 @@ class Deck:
         """The administrator's kubeconfig, written without asking any board."""
         path = f"{self.folder}/kubeconfig"
         if not os.path.exists(path):
-            self.bake("kubeconfig", "--out", path)
+            own = f"{path}.{os.getpid()}" # another run may be at it with the same deck
+            self.bake("kubeconfig", "--out", own)
+            os.rename(own, path)
         with open(path, encoding="utf-8") as file:
             return file.read()
 
