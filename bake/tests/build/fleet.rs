@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use super::bench::{Bench, ROOT, text};
+use super::support::bench::{Bench, ROOT, SINGLE, text};
 use super::support::run;
 
 const NODES: [&str; 4] = ["node1", "rack1", "rack2", "rack3"];
@@ -27,7 +27,7 @@ nodes:
 ";
 
 fn bench() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     fs::write(bench.path("attic.yaml"), PROFILE).unwrap();
     bench
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::bench::{Bench, PROFILE, text};
+use super::support::bench::{Bench, SINGLE, text};
 use super::support::run;
 
 const MANIFEST: &str = "\
@@ -47,10 +47,10 @@ fn sha256(path: &Path) -> String {
 
 /// A bench whose profile has a manifest.
 fn bench() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     fs::create_dir(bench.path("manifests")).unwrap();
     fs::write(bench.path("manifests/probe.yaml"), MANIFEST).unwrap();
-    let profile = PROFILE.replace("nodes:", "manifests: [manifests/*.yaml]\nnodes:");
+    let profile = SINGLE.replace("nodes:", "manifests: [manifests/*.yaml]\nnodes:");
     fs::write(bench.path("edge.yaml"), profile).unwrap();
     bench
 }

@@ -1,6 +1,5 @@
 //! Bakes small images with the real program, and asks other tools what came of it.
 
-mod bench;
 mod fleet;
 mod lock;
 #[path = "../support/mod.rs"]
@@ -9,12 +8,12 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use bench::{Bench, MIB, ROOT, elf, text};
+use support::bench::{Bench, MIB, ROOT, SINGLE, elf, text};
 use support::run;
 
 #[test]
 fn a_node_is_baked_the_same_everywhere_and_again() {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     bench.baked(&["--base", "base.img", "--out", "node1.img"]);
     bench.judge("node1.img");
     let digest = |name: &str| run("sha256sum", &[&text(&bench.path(name))])[..64].to_owned();
@@ -38,7 +37,7 @@ fn a_node_is_baked_the_same_everywhere_and_again() {
 
 #[test]
 fn the_root_grows_when_the_payload_needs_it() {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     let payload = format!("#!/bin/sh\n{}", "# K3s is large\n".repeat(10 << 20));
     bench.script("k3s", &payload);
     bench.baked(&["--base", "base.img", "--out", "node1.img"]);
@@ -50,7 +49,7 @@ fn the_root_grows_when_the_payload_needs_it() {
 
 #[test]
 fn what_cannot_be_done_is_said_and_leaves_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     let cut = fs::File::create(bench.path("cut.img")).unwrap();
     std::io::copy(
         &mut std::io::Read::take(fs::File::open(bench.path("base.img")).unwrap(), 60 * MIB),
@@ -87,9 +86,9 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
 
 #[test]
 fn a_dry_run_prints_the_recipe_and_writes_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::new(SINGLE);
     let before = bench.listing();
-    let out = bench.bake(&["--base", "base.img", "--dry-run"]);
+    let out = bench.bake("node1", &["--base", "base.img", "--dry-run"]);
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(said.contains("amend   /boot/firmware/cmdline.txt: append `cgroup_memory=1"), "{said}");

@@ -14,6 +14,20 @@ pub const ROOT: u64 = 40 * MIB;
 /// Start and length of the boot partition, in bytes.
 pub const BOOT: (u64, u64) = (4 * MIB, 32 * MIB);
 
+/// One server, with a user.
+pub const SINGLE: &str = "\
+version: 1
+cluster: {name: edge, topology: single}
+image: ./base.img
+k3s: {version: v1.36.5+k3s1, airgap: false}
+system:
+  timezone: Europe/Berlin
+  users: [{name: ops, sudo: true, ssh_keys: [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0aXoGcZ5TkNq4dYJp7i6zQ9yN2h9f6Qm0s5m9Zl3Vd ops@laptop\"]}]
+network: {interface: eth0, prefix: 24, gateway: 192.168.24.1, dns: [192.168.24.1]}
+nodes:
+  - {name: node1, role: server, address: 192.168.24.11}
+";
+
 /// A folder with a base image of Raspberry Pi OS's layout, a profile, and what else is needed.
 pub struct Bench {
     pub dir: tempfile::TempDir,
@@ -100,13 +114,14 @@ impl Bench {
 
     /// Runs the program in the folder.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_bake"))
-            .args(["--cache-dir", "cache"])
-            .args(arguments)
-            .current_dir(self.dir.path())
-            .env("SOURCE_DATE_EPOCH", "1750000000")
-            .output()
-            .unwrap()
+        self.program().args(["--cache-dir", "cache"]).args(arguments).output().unwrap()
+    }
+
+    /// The program, in the folder, at a fixed time.
+    pub fn program(&self) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_bake"));
+        program.current_dir(self.dir.path()).env("SOURCE_DATE_EPOCH", "1750000000");
+        program
     }
 
     pub fn baked(&self, arguments: &[&str]) {
