@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Session;
+use super::writing::Writing;
 use crate::delta::{Delta, Subject};
-use crate::emit::Spec;
 use crate::error::Result;
 use crate::job;
 use crate::units::human;
@@ -21,12 +21,8 @@ pub struct Args {
     /// Output; .zst, .xz or .gz compresses it
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// Replace the output where it exists
-    #[arg(long)]
-    force: bool,
-    /// Neither take the output's sha256 nor wait until the disk has it: as fast as cp, as safe
-    #[arg(long)]
-    fast: bool,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 #[derive(Serialize)]
@@ -39,8 +35,7 @@ struct Applied<'d> {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let delta = Delta::open(&args.delta)?;
-    let (force, thorough) = (args.force, !args.fast);
-    let out = Spec { force, digest: thorough, sync: thorough, ..Spec::new(&args.out) };
+    let out = args.writing.spec(&args.out);
     let fetcher = session.fetcher()?;
     let (ui, cancel) = (&session.ui, &session.cancel);
     let emitted = job::apply::apply(&args.golden, &delta, &out, &fetcher, ui, cancel)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::materials::Materials;
+use super::writing::Writing;
 use super::{Session, cluster};
 use crate::emit::{self, Spec};
 use crate::error::{Error, Result};
@@ -26,15 +27,8 @@ pub struct Args {
     node: Option<String>,
     #[command(flatten)]
     materials: Materials,
-    /// Replace the output where it exists
-    #[arg(long)]
-    force: bool,
-    /// Write a block map (FILE.bmap) beside the output
-    #[arg(long)]
-    bmap: bool,
-    /// Neither take the output's sha256 nor wait until the disk has it: as fast as cp, as safe
-    #[arg(long)]
-    fast: bool,
+    #[command(flatten)]
+    writing: Writing,
     /// The node's board is replaced by another: it joins anew
     #[arg(long)]
     replace: bool,
@@ -93,12 +87,7 @@ fn output(args: &Args) -> Result<Spec> {
                 .hint("or use `--dry-run` to see what would be done"));
         }
     };
-    let bmap = args.bmap.then(|| {
-        let mut name = path.clone().into_os_string();
-        name.push(".bmap");
-        PathBuf::from(name)
-    });
-    Ok(Spec { force: args.force, bmap, digest: !args.fast, sync: !args.fast, ..Spec::new(path) })
+    Ok(args.writing.spec(&path))
 }
 
 /// The recipe, one topic after the other.

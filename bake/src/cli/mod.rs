@@ -28,6 +28,7 @@ pub mod remove;
 pub mod secrets;
 pub mod status;
 pub mod verify;
+pub mod writing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::writing::Writing;
 use super::{Session, build, cluster};
-use crate::emit::Spec;
 use crate::error::Result;
 use crate::io::digest::Sha256;
 use crate::job::build::{Release, Sources, documents, personalise};
@@ -31,15 +31,8 @@ pub struct Args {
     /// The cluster's secrets [default: beside the profile; made on first use]
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
-    /// Replace the output where it exists
-    #[arg(long)]
-    force: bool,
-    /// Write a block map (FILE.bmap) beside the output
-    #[arg(long)]
-    bmap: bool,
-    /// Neither take the output's sha256 nor wait until the disk has it
-    #[arg(long)]
-    fast: bool,
+    #[command(flatten)]
+    writing: Writing,
     /// The node's board is replaced by another: it joins anew
     #[arg(long)]
     replace: bool,
@@ -52,13 +45,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     profile.warnings().iter().for_each(|fault| cluster::warn(session, fault));
     let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
     let path = args.out.as_ref().unwrap_or(&args.image);
-    let out = Spec {
-        force: args.force || args.out.is_none(),
-        bmap: args.bmap.then(|| documents::beside(path, ".bmap")),
-        digest: !args.fast,
-        sync: !args.fast,
-        ..Spec::new(path)
-    };
+    let mut out = args.writing.spec(path);
+    out.force |= args.out.is_none();
     documents::preflight(&out)?;
     let secrets = profile.secrets_path(args.secrets.as_deref());
     let mut secrets = cluster::open_secrets(&profile, &secrets, session)?;
