@@ -23,7 +23,21 @@ Examples:
   bake flash --profile master3 --node node1 --device /dev/sdb
   bake flash --profile master3 --watch       every card that is inserted becomes the next node
   bake flash node1.img.xz --device /dev/sdb
+  bake flash bake-master3-server-arm64.img.xz --profile master3 --node node1 --device /dev/sdb
   bake flash --list                          which devices are cards, and why others are not";
+
+/// What an image file has already.
+const GIVEN: [&str; 9] = [
+    "base",
+    "k3s",
+    "airgap_images",
+    "metallb_manifest",
+    "firstboot",
+    "packages",
+    "locked",
+    "no_lock",
+    "no_sbom",
+];
 
 /// Write nodes, or an image file, to cards.
 ///
@@ -32,8 +46,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Image file to write, compressed or not, instead of a profile's nodes
-    #[arg(value_name = "IMAGE", conflicts_with = "profile")]
+    /// Image file to write, compressed or not; with `--profile` a release image, which becomes the
+    /// profile's nodes on its way
+    #[arg(value_name = "IMAGE", conflicts_with_all = GIVEN)]
     image: Option<PathBuf>,
     /// Profile whose nodes are written: a name, or a path to a YAML file
     #[arg(long, value_name = "NAME|FILE")]
@@ -66,7 +81,7 @@ pub struct Args {
     #[arg(long, value_name = "DIGEST", requires = "image", value_parser = str::parse::<Sha256>)]
     sha256: Option<Sha256>,
     /// Delta of a node, where the image is the golden one it was made for
-    #[arg(long, value_name = "FILE", requires = "image")]
+    #[arg(long, value_name = "FILE", requires = "image", conflicts_with = "profile")]
     delta: Option<PathBuf>,
     /// Treat loop devices as cards, for trying things out
     #[arg(long)]
@@ -81,8 +96,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return list(args, platform.as_ref(), session);
     }
     match (&args.image, &args.profile) {
-        (Some(image), _) => from_image(image, args, platform.as_ref(), session),
-        (None, Some(profile)) => from_profile(profile, args, platform.as_ref(), session),
+        (_, Some(profile)) => from_profile(profile, args, platform.as_ref(), session),
+        (Some(image), None) => from_image(image, args, platform.as_ref(), session),
         (None, None) => {
             Err(Error::Usage("what is to be written: an image, or `--profile`?".into())
                 .hint("`bake flash --list` shows the devices there are"))
@@ -167,7 +182,10 @@ fn from_profile(
     }
     let fetcher = session.fetcher()?;
     let sources = args.materials.sources(&source);
-    let workshop = Workshop::open(&plans, &sources, &fetcher, &session.ui)?;
+    let workshop = match &args.image {
+        Some(image) => Workshop::released(image, args.sha256, &plans, &sources, &fetcher)?,
+        None => Workshop::open(&plans, &sources, &fetcher, &session.ui)?,
+    };
     let claims = Mutex::new((&mut secrets, BTreeSet::new()));
     let supply = FromProfile { workshop: &workshop, plans: &plans, claims, ledger: &ledger };
     let flasher = flasher(args, platform, &supply, Some(&ledger), session);

@@ -11,6 +11,7 @@ use crate::fetch::Fetcher;
 use crate::fs::path::lossy;
 use crate::fs::root::Root;
 use crate::fs::{self, Description, FileKind, FileTree, fstab};
+use crate::io::digest::Sha256;
 use crate::store::{BlockStore, FileSource, Image, ReadAt, SharedImage};
 use crate::sys::interrupt::Cancel;
 
@@ -43,8 +44,16 @@ pub struct Volume {
 /// # Errors
 /// As [`open_raw`], and what unpacking it fails with.
 pub fn open(path: &Path, fetcher: &Fetcher<'_>) -> Result<Opened> {
-    let base = fetcher.local_base(path, None)?;
-    let source: Arc<dyn ReadAt> = Arc::new(FileSource::open(&base.path)?);
+    open_verified(path, None, fetcher)
+}
+
+/// As [`open`], where the file's digest must be `sha256`.
+///
+/// # Errors
+/// As [`open`]; [`Error::Verification`] where it is another.
+pub fn open_verified(path: &Path, sha256: Option<Sha256>, fetcher: &Fetcher<'_>) -> Result<Opened> {
+    let base = fetcher.local_base(path, sha256)?;
+    let source: Arc<dyn ReadAt> = Arc::new(FileSource::of_file(base.file, &base.path)?);
     open_source(path, source).with_context(|| format!("opening {}", path.display()))
 }
 

@@ -46,9 +46,8 @@ impl NodePlan {
         plan.node.incarnation = 0;
         plan.newest_input = 0;
         plan.profile.clear();
-        if let ImageSource::File(path) = &mut plan.image {
-            path.as_mut_os_string().clear();
-        }
+        // Whatever it is, and wherever it comes from, `more` has its digest.
+        plan.image = ImageSource::File(PathBuf::new());
         let mut files = BTreeMap::new();
         for manifest in &mut plan.manifests {
             files.insert(manifest.name.clone(), digest_and_forget(manifest, known)?);

@@ -4,6 +4,7 @@
 mod support;
 
 mod documents;
+mod flash;
 mod images;
 mod os_list;
 mod personalise;

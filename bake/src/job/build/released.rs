@@ -16,6 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
 use crate::fs::root::Root;
+use crate::io::digest::Sha256;
 use crate::job::open::{self, Opened, lock};
 use crate::profile::{NodePlan, SecretsFile};
 use crate::provenance::{self, Record};
@@ -52,16 +53,14 @@ pub fn personalise(
     cancel: &Cancel,
 ) -> Result<NodeImage> {
     let Release { image, mut plan, sources, replace } = release;
-    let opened = open::open(&image, fetcher)?;
-    let (workshop, golden) = Workshop::released(opened, &plan, &sources)?;
-    // Before the node's incarnation is claimed: a wrong image must not count as a card.
-    fits(&workshop.plan(plan.clone())?, &golden, &image)?;
+    let plans = std::slice::from_ref(&plan);
+    let workshop = Workshop::released(&image, None, plans, &sources, fetcher)?;
     claim(&mut plan, &workshop, secrets, replace, sink)?;
     let planned = workshop.plan(plan)?;
     for message in planned.recipe.warnings.iter().cloned() {
         sink.emit(Event::Warning { message });
     }
-    golden.node(planned, Check::Own, sink, cancel)
+    workshop.golden(&planned, sink, cancel)?.node(planned, Check::Own, sink, cancel)
 }
 
 /// Whether the node shares with its role what the image has.
@@ -84,14 +83,26 @@ fn fits(planned: &Planned, golden: &Golden, image: &Path) -> Result<()> {
 }
 
 impl Workshop {
-    /// A workshop whose only golden layer is the release image `opened`, for nodes like `plan`.
+    /// A workshop whose only golden layer is the release image at `path`, for the nodes of one
+    /// profile that it was released for. Nothing is claimed for them yet: a wrong image must not
+    /// count as a card.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an image that is no release image, or of another role;
+    /// What opening fails with, [`Error::Verification`] where its digest is not `sha256`;
+    /// [`Error::Usage`] for an image that is no release image of the nodes' profile and role;
     /// [`Error::Corrupt`] for one whose record tells less than it must.
-    pub fn released(opened: Opened, plan: &NodePlan, sources: &Sources) -> Result<(Self, Golden)> {
-        let path = opened.path.clone();
-        let record = record_of(opened.root()?, &path, plan)?;
+    pub fn released(
+        path: &Path,
+        sha256: Option<Sha256>,
+        plans: &[NodePlan],
+        sources: &Sources,
+        fetcher: &Fetcher<'_>,
+    ) -> Result<Self> {
+        let Some(plan) = plans.first() else {
+            return Err(Error::Usage("no node is to be made".into()));
+        };
+        let opened = open::open_verified(path, sha256, fetcher)?;
+        let record = record_of(opened.root()?, path, plans)?;
         let sealed = provenance::read_sealed(opened.root()?)?;
         let materials = gathered(opened.root()?, &record, plan)?;
         let traits = base_traits(&opened)
@@ -104,16 +115,21 @@ impl Workshop {
         let image = opened.image().clone();
         drop(opened);
         lock(&image).freeze();
-        let base = Base::of_release(record.base.clone(), path, traits, image.clone());
+        let base = Base::of_release(record.base.clone(), path.to_owned(), traits, image.clone());
         let stock = Stock::new(Arc::new(base), materials, record.components.clone(), sources);
         let stock = stock.into_released(sbom, &record);
         let applied = Applied::of(&record, sealed);
         let golden = Golden::of_release(Arc::new(stock), image, used, applied, record);
-        Ok((Self::of_release(plan.node.role, &golden), golden))
+        let golden = Arc::new(golden);
+        let workshop = Self::of_release(plan.node.role, golden.clone());
+        for plan in plans {
+            fits(&workshop.plan(plan.clone())?, &golden, path)?;
+        }
+        Ok(workshop)
     }
 }
 
-fn record_of(root: &Root, path: &Path, plan: &NodePlan) -> Result<Record> {
+fn record_of(root: &Root, path: &Path, plans: &[NodePlan]) -> Result<Record> {
     let shown = path.display();
     let Some(record) = provenance::read(root)? else {
         return Err(Error::Usage(format!(
@@ -123,9 +139,10 @@ fn record_of(root: &Root, path: &Path, plan: &NodePlan) -> Result<Record> {
     };
     if let Some(name) = &record.node.name {
         return Err(Error::Usage(format!("{shown} is no release image: it is {name} already"))
+            .hint(format!("`bake flash IMAGE` without a profile makes a card of {name}"))
             .hint("bake another node on it: `bake --profile P --node N --base IMAGE --out FILE`"));
     }
-    if record.node.role != plan.node.role {
+    if let Some(plan) = plans.iter().find(|plan| plan.node.role != record.node.role) {
         let name = &plan.node.name;
         return Err(Error::Usage(format!(
             "{shown} is of another role than {name}: take the release image of its role"

@@ -102,11 +102,12 @@ impl Workshop {
     }
 
     /// A workshop for a role whose golden layer there is already.
-    pub(super) fn of_release(role: Role, golden: &Golden) -> Self {
+    pub(super) fn of_release(role: Role, golden: Arc<Golden>) -> Self {
         let stock = golden.stock().clone();
-        let time = Some(golden.record().time);
+        let time = golden.record().time;
         let (base, stocks) = (stock.base.clone(), vec![(role, stock)]);
-        Self { base, locked: None, stocks, time, goldens: Mutex::default() }
+        let goldens = Mutex::new([((golden.digest().to_owned(), time), golden)].into());
+        Self { base, locked: None, stocks, time: Some(time), goldens }
     }
 
     /// The base image.

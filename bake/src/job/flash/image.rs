@@ -17,6 +17,7 @@ use crate::io::private::folder;
 use crate::io::sealed::Keys;
 use crate::job::open::{Opened, lock, open_source};
 use crate::profile::{ClusterSecrets, SecretsFile};
+use crate::provenance;
 use crate::store::FileSource;
 use crate::sys::interrupt::Cancel;
 
@@ -57,7 +58,8 @@ impl FromImage {
     ///
     /// # Errors
     /// What opening fails with; [`Error::Verification`] where a digest differs, or the delta is
-    /// another image's; [`Error::Refused`] where the secrets are another cluster's.
+    /// another image's; [`Error::Refused`] where the secrets are another cluster's;
+    /// [`Error::Usage`] for a release image or a golden one alone, which no board can be.
     pub fn open(
         path: &Path,
         from: &Origin<'_>,
@@ -79,7 +81,10 @@ impl FromImage {
         };
         let node = match config(&opened)? {
             Some(config) => Some(Ours::find(path, config, secrets, &keys)?),
-            None => None,
+            None => {
+                not_nobodys(&opened, path)?;
+                None
+            }
         };
         Ok(Self { opened: Mutex::new(opened), path: path.to_owned(), node })
     }
@@ -106,6 +111,20 @@ fn config(opened: &Opened) -> Result<Option<NodeConfig>> {
         reason: e.to_string(),
     };
     NodeConfig::parse(&json).map(Some).map_err(corrupt)
+}
+
+/// Refuses an image that everything but a node was baked into.
+fn not_nobodys(opened: &Opened, path: &Path) -> Result<()> {
+    let Ok(root) = opened.root() else { return Ok(()) };
+    let Some(record) = provenance::read(root)? else { return Ok(()) };
+    if record.node.name.is_some() {
+        return Ok(());
+    }
+    let profile = record.node.profile;
+    let message = format!("{} is what nodes of {profile} share, and no node yet", path.display());
+    Err(Error::Usage(message)
+        .hint("a golden image of `bake fleet --deltas` takes `--delta FILE` as well")
+        .hint("a release image becomes a node on its way to the card: `--profile P --node N`"))
 }
 
 impl Ours {

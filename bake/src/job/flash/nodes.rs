@@ -15,7 +15,7 @@ use crate::sys::interrupt::Cancel;
 /// Bakes nodes for cards, each on the golden layer of its role.
 #[derive(Debug)]
 pub struct FromProfile<'a> {
-    /// The base image, and what nodes are made of.
+    /// The base image, or a release image, and what nodes are made of.
     pub workshop: &'a Workshop,
     /// The plans of the nodes.
     pub plans: &'a [NodePlan],
