@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use super::materials::Materials;
 use super::{Session, cluster};
 use crate::device::{self, Device, Platform, Reason};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::io::digest::Sha256;
 use crate::job::build::Workshop;
 use crate::job::flash::{
@@ -123,7 +123,7 @@ fn from_image(
     let order = |device| Order { device, node: node.clone() };
     let orders: Vec<Order> = devices.into_iter().map(order).collect();
     confirm(&orders, args, session)?;
-    conclude(flasher.all(orders, &|outcome| tell(outcome, session)))
+    flash::conclude(flasher.all(orders, &|outcome| tell(outcome, session)))
 }
 
 fn from_profile(
@@ -195,10 +195,9 @@ fn from_profile(
         let only: Result<Vec<PathBuf>> =
             args.device.iter().map(|path| Ok(platform.look(path)?.path)).collect();
         let places = Places { only: only?, present: args.all_removable || !args.device.is_empty() };
-        // A node whose card failed has got another one since.
-        return flash::watch(&flasher, &wanted, &places, &may, &done).map(drop);
+        return flash::conclude(flash::watch(&flasher, &wanted, &places, &may, &done)?);
     }
-    conclude(flasher.all(orders, &done))
+    flash::conclude(flasher.all(orders, &done))
 }
 
 fn flasher<'a>(
@@ -268,18 +267,6 @@ fn tell(outcome: &Outcome, session: &Session) {
     } else {
         drop(session.ui.line(outcome.line()));
     }
-}
-
-/// How the whole ended: the first error, and how many there are.
-fn conclude(outcomes: Vec<Outcome>) -> Result<()> {
-    let all = outcomes.len();
-    let mut errors: Vec<Error> = outcomes.into_iter().filter_map(|o| o.result.err()).collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let failed = errors.len();
-    let first = Err(errors.swap_remove(0));
-    if all == 1 { first } else { first.context(format!("{failed} of {all} cards are not written")) }
 }
 
 fn list(args: &Args, platform: &dyn Platform, session: &Session) -> Result<()> {

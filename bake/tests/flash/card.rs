@@ -46,6 +46,7 @@ pub struct Inside {
     pub writes: u64,
     pub reads: u64,
     pub written: u64,
+    pub discards: u64,
     pub announced: bool,
     gone: bool,
 }
@@ -223,6 +224,7 @@ impl Transport for FaultyCard {
     fn discard(&mut self, range: Range<u64>) -> io::Result<bool> {
         assert!(range.end <= self.len, "beyond its end");
         let mut inside = self.inside.lock().expect("the card");
+        inside.discards += 1;
         self.check(&mut inside, false)?;
         if self.able {
             // What it reads as afterwards is the card's business.

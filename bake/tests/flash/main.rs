@@ -4,4 +4,7 @@
 
 mod card;
 mod faults;
+mod refusals;
+mod runs;
+mod shelf;
 mod world;

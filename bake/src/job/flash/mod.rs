@@ -29,7 +29,7 @@ use crate::units::human;
 pub use image::{FromImage, Origin};
 pub use ledger::{Entry, Ledger, State};
 pub use nodes::FromProfile;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, conclude};
 pub use watch::{Places, watch};
 
 /// What goes onto one card.
@@ -181,9 +181,6 @@ impl Flasher<'_> {
         let mut transport = self.platform.open(&cleared)?;
         let name = order.device.to_string();
         let about = |fault: Fault| fault.into_error(&name);
-        if let (Some(ledger), Some(subject)) = (self.ledger, &content.subject) {
-            ledger.record(subject, &order.device, State::Begun)?;
-        }
         if self.options.check_capacity {
             let mut steps =
                 Steps::new(sink, "capacity", "Looking for the true capacity", Unit::Items);
@@ -196,6 +193,11 @@ impl Flasher<'_> {
             checked.map_err(about)?;
             steps.finish("as large as it says".into());
         }
+        let record = |state: State| match (self.ledger, &content.subject) {
+            (Some(ledger), Some(subject)) => ledger.record(subject, &order.device, state),
+            _ => Ok(()),
+        };
+        record(State::Begun)?;
         let partitions = partitions(&image)?;
         let parts = card::Content { image: &image, used: &content.used, partitions: &partitions };
         let mut steps: Option<(Stage, Steps<'_>)> = None;
@@ -219,14 +221,11 @@ impl Flasher<'_> {
         }
         // Until it is closed nobody else may touch it.
         drop(transport);
-        let state = match &written {
-            Ok(_) => State::Done,
-            Err(unfinished) if unfinished.blank || !unfinished.touched => State::Failed,
-            // It may hold a partition table and boot.
-            Err(_) => State::Begun,
-        };
-        if let (Some(ledger), Some(subject)) = (self.ledger, &content.subject) {
-            ledger.record(subject, &order.device, state)?;
+        match &written {
+            Ok(_) => record(State::Done)?,
+            Err(unfinished) if unfinished.blank || !unfinished.touched => record(State::Failed)?,
+            // It may hold a partition table and boot: it stays begun.
+            Err(_) => {}
         }
         written.map_err(|unfinished| explain(unfinished, &name))
     }

@@ -22,6 +22,23 @@ pub struct Outcome {
     pub result: Result<Written, Error>,
 }
 
+/// How the whole ended.
+///
+/// # Errors
+/// That of the only card; [`Error::Parts`] where some of several failed, also where others were
+/// taken instead.
+pub fn conclude(mut outcomes: Vec<Outcome>) -> Result<(), Error> {
+    if outcomes.len() == 1 {
+        return outcomes.remove(0).result.map(drop);
+    }
+    let total = outcomes.len();
+    let failed: Vec<(String, Error)> = outcomes
+        .into_iter()
+        .filter_map(|o| Some((o.device.path.display().to_string(), o.result.err()?)))
+        .collect();
+    if failed.is_empty() { Ok(()) } else { Err(Error::Parts { what: "cards", total, failed }) }
+}
+
 /// As `--json` prints it.
 #[derive(Serialize)]
 struct Line<'a> {

@@ -74,7 +74,7 @@ pub fn watch(
                 let Some(node) = waiting.pop_front() else {
                     // It may still be needed, should another fail.
                     known.remove(&insertion(&device));
-                    break;
+                    continue;
                 };
                 let order = Order { device, node: Some(node) };
                 if !may(&order)? {
