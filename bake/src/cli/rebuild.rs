@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use super::Session;
 use super::materials::Materials;
-use crate::emit::{self, Spec};
+use crate::emit::{self, Format, Spec};
 use crate::error::{Error, IoContext, Result};
 use crate::io::digest::Sha256;
-use crate::job::build::{self, Report, Request};
+use crate::job::build::Sources;
 use crate::job::clock;
+use crate::job::rebuild::{self, Rebuilt};
 use crate::lock::Use;
-use crate::profile::{Profile, Search, SecretsFile, Source};
-use crate::provenance::{Named, Statement};
+use crate::profile::{ClusterSecrets, NodePlan, Profile, Search, SecretsFile, Source};
+use crate::provenance::{Attestation, OUTPUT, Resource};
 
 /// Arguments of `bake rebuild`.
 #[derive(Debug, clap::Args)]
@@ -34,38 +35,68 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Outcome<'a> {
     same: bool,
-    outputs: &'a [Named],
+    outputs: &'a [Resource],
     differences: &'a [String],
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let path = &args.attestation;
     let what = path.display().to_string();
-    let was = Statement::parse(&what, &std::fs::read(path).at("reading", path)?)?;
-    let (asked, followed) = (was.asked(), was.followed());
-    let Some(node) = asked.node.clone() else {
-        let feature = "it is about an image that is nobody's yet".into();
-        return Err(Error::Unsupported { what, feature });
+    let was = Attestation::parse(&what, &std::fs::read(path).at("reading", path)?)?;
+    let name = rebuild::subject(path, &was)?;
+    if args.materials.no_sbom {
+        let message = "`--no-sbom`: what has an attestation has SBOMs";
+        return Err(Error::Usage(message.into()));
+    }
+    let folder = match args.out.as_deref().and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     };
-    let Some(subject) = was.subject.first() else {
-        return Err(Error::Corrupt { what, reason: "it is about nothing".into() });
+    if let Some(wanted) = &args.out {
+        if Format::of(wanted) != Format::of(Path::new(&name)) {
+            let message = format!("{} is to hold {name}, and ends otherwise", wanted.display());
+            return Err(Error::Usage(message));
+        }
+        emit::preflight(&Spec::new(wanted.clone()))?;
+    }
+    let (plans, sources) = inputs(args, &was, session)?;
+    let fetcher = session.fetcher()?;
+    let request = rebuild::Request {
+        attestation: path.clone(),
+        was,
+        plans,
+        sources,
+        // Beside the output, where there is room for it.
+        folder: folder.to_owned(),
     };
+    let rebuilt = rebuild::rebuild(request, &fetcher, &session.ui, &session.cancel)?;
+    if let Some(wanted) = &args.out {
+        std::fs::rename(&rebuilt.path, wanted).at("naming", wanted)?;
+    }
+    tell(&what, &rebuilt, session)
+}
+
+/// What it was made from: the profile and the lock of then, and the cluster's secrets where it is
+/// a node's.
+fn inputs(args: &Args, was: &Attestation, session: &Session) -> Result<(Vec<NodePlan>, Sources)> {
+    let (asked, followed, materials) = (was.asked(), was.followed(), &args.materials);
     let source = Search::usual().find(args.profile.as_deref().unwrap_or(&asked.profile.name))?;
     same(&source.shown(), &asked.profile, &Sha256::of(source.text.as_bytes()))?;
-    let materials = &args.materials;
     let profile = Profile::read(&source, &materials.set)?;
-    let secrets = profile.secrets_path(materials.secrets.as_deref());
-    let Some(known) = SecretsFile::peek(&secrets, profile.cluster(), &session.keys())? else {
-        let name = secrets.display().to_string();
-        return Err(Error::NotFound { what: "secrets file", name }
-            .hint("the bytes of a node hang on its cluster's secrets: name them with --secrets"));
+    let plans = match &asked.node {
+        Some(node) => {
+            let mut plan = materials.plan(&profile, node, &secrets(args, &profile, session)?)?;
+            plan.node.incarnation = followed.incarnation.unwrap_or(plan.node.incarnation);
+            vec![plan]
+        }
+        None => {
+            let secrets = ClusterSecrets::placeholder(profile.cluster(), &profile.members());
+            let plan = |node: &&str| materials.plan(&profile, node, &secrets);
+            profile.nodes().iter().map(plan).collect::<Result<_>>()?
+        }
     };
-    let mut plan = materials.plan(&profile, &node, &known)?;
-    plan.node.incarnation = followed.incarnation.unwrap_or(plan.node.incarnation);
     let mut sources = materials.sources(&source);
-    if let Some(lock) = &asked.lock {
-        sources.lock = locked(lock, &source)?;
-    }
+    sources.lock = asked.lock.as_ref().map_or(Ok(Use::Ignored), |lock| locked(lock, &source))?;
     let date = match sources.lock.read()? {
         Some(locked) => Some(locked.lock().time),
         None => clock::fixed()?,
@@ -75,54 +106,34 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return Err(Error::Usage(format!("the image is dated {date}, and would be another now"))
             .hint(format!("set SOURCE_DATE_EPOCH={date}, or use the lock it was made with")));
     }
-    let folder = match args.out.as_deref().and_then(Path::parent) {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if let Some(wanted) = &args.out {
-        emit::preflight(&Spec::new(wanted.clone()))?;
-    }
-    // Beside the output, where there is room for it.
-    let workplace = tempfile::tempdir_in(folder).at("creating a folder in", folder)?;
-    let image = workplace.path().join(file_name(&subject.name)?);
-    let out = Spec { digest: true, ..Spec::new(image.clone()) };
-    let request = Request { plan, sources, out, replace: false };
-    let fetcher = session.fetcher()?;
-    let prepared = build::prepare(request, &fetcher, None, &session.ui)?;
-    let report = prepared.bake(&session.ui, &session.cancel)?;
-    if let Some(wanted) = &args.out {
-        std::fs::rename(&image, wanted).at("naming", wanted)?;
-    }
-    let outputs = outputs(&was, &report);
-    tell(&what, &outputs, &was.differences(&dependencies(&report), &outputs), session)
+    Ok((plans, sources))
 }
 
-/// What went in, as attestations call it: the base image first.
-fn dependencies(report: &Report) -> Vec<Named> {
-    let base = Named::new(&report.base, report.base_sha256.as_deref());
-    let parts = report.components.iter().map(|c| Named::new(&c.name, Some(&c.sha256)));
-    std::iter::once(base).chain(parts).collect()
+fn secrets(args: &Args, profile: &Profile, session: &Session) -> Result<ClusterSecrets> {
+    let path = profile.secrets_path(args.materials.secrets.as_deref());
+    SecretsFile::peek(&path, profile.cluster(), &session.keys())?.ok_or_else(|| {
+        Error::NotFound { what: "secrets file", name: path.display().to_string() }
+            .hint("the bytes of a node hang on its cluster's secrets: name them with --secrets")
+    })
 }
 
-/// The output, and where the statement knows it the image inside.
-fn outputs(was: &Statement, report: &Report) -> Vec<Named> {
-    let digests = [report.sha256.as_deref(), report.image_sha256.as_deref()];
-    was.subject.iter().zip(digests).map(|(one, digest)| Named::new(&one.name, digest)).collect()
-}
-
-fn tell(what: &str, outputs: &[Named], differences: &[String], session: &Session) -> Result<()> {
-    let same = differences.is_empty();
+fn tell(what: &str, rebuilt: &Rebuilt, session: &Session) -> Result<()> {
+    let Rebuilt { attestation, differences, .. } = rebuilt;
+    let (same, outputs) = (differences.is_empty(), &attestation.subject);
     if session.ui.json() {
         session.ui.json_line(&Outcome { same, outputs, differences })?;
     }
     if !same {
-        let only = differences.iter().all(|line| line.starts_with("output "));
+        let only = differences.iter().all(|line| line.starts_with(OUTPUT));
         let error = Error::Verification { what: what.into(), reason: differences.join("; ") };
-        return Err(error.hint(match only {
-            true => {
+        return Err(error.hint(match (only, &attestation.asked().node) {
+            (false, _) => "what went in is listed before what came out",
+            (true, Some(_)) => {
                 "all that went in is the same: other secrets, another --set, or a fault of bake's"
             }
-            false => "what went in is listed before what came of it",
+            (true, None) => {
+                "all that went in is the same: another profile or --set, or a fault of bake's"
+            }
         }));
     }
     if session.ui.json() {
@@ -136,14 +147,14 @@ fn tell(what: &str, outputs: &[Named], differences: &[String], session: &Session
 }
 
 /// The lock an image was baked with, which must lie beside the profile.
-fn locked(wanted: &Named, source: &Source) -> Result<Use> {
+fn locked(wanted: &Resource, source: &Source) -> Result<Use> {
     let path = source.lock_path();
     let text = std::fs::read(&path).at("reading", &path)?;
     same(&path.display().to_string(), wanted, &Sha256::of(&text))?;
     Ok(Use::Required(path))
 }
 
-fn same(what: &str, wanted: &Named, found: &Sha256) -> Result<()> {
+fn same(what: &str, wanted: &Resource, found: &Sha256) -> Result<()> {
     match wanted.sha256() {
         Some(sha256) if sha256 != found.to_string() => {
             let reason = format!("its sha256 is {found}, and the image was made with {sha256}");
@@ -151,16 +162,5 @@ fn same(what: &str, wanted: &Named, found: &Sha256) -> Result<()> {
                 .hint("take the file as it was when the image was made"))
         }
         _ => Ok(()),
-    }
-}
-
-/// A name without folders: it comes from a file somebody gave us.
-fn file_name(name: &str) -> Result<&str> {
-    match !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']) {
-        true => Ok(name),
-        false => Err(Error::Corrupt {
-            what: "the attestation".into(),
-            reason: format!("`{name}` is no name of a file"),
-        }),
     }
 }

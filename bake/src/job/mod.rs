@@ -13,5 +13,6 @@ pub mod fleet;
 pub mod inspect;
 pub mod lock;
 pub mod open;
+pub mod rebuild;
 pub mod release;
 pub mod verify;

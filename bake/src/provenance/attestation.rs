@@ -241,6 +241,18 @@ impl Attestation {
         serde_json::from_slice(json).map_err(corrupt)
     }
 
+    /// What the user chose.
+    #[must_use]
+    pub fn asked(&self) -> &External {
+        &self.predicate.build_definition.external_parameters
+    }
+
+    /// What followed from that.
+    #[must_use]
+    pub fn followed(&self) -> &Internal {
+        &self.predicate.build_definition.internal_parameters
+    }
+
     /// Canonical text.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -6,18 +6,18 @@
 
 pub mod attestation;
 mod check;
+mod compare;
 pub mod purl;
 pub mod sbom;
-mod statement;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use attestation::Attestation;
+pub use attestation::{Attestation, Resource};
 pub use check::{Mismatch, check, is_as_recorded};
 pub(crate) use check::{digest_of, observe};
-pub use statement::{Asked, Followed, Named, Statement};
+pub use compare::OUTPUT;
 
 use crate::error::{Error, Result};
 use crate::fs::FileKind;

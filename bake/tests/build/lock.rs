@@ -177,76 +177,47 @@ fn the_same_lock_bakes_the_same_bytes_elsewhere() {
     }
 }
 
-/// What an attestation of an output says, as far as a rebuild needs it.
-fn statement(report: &serde_json::Value, profile: &str, lock: &str, date: i64) -> String {
-    let digest = |sha256: &serde_json::Value| serde_json::json!({"sha256": sha256});
-    let parts = report["components"].as_array().unwrap().iter();
-    let mut parts: Vec<_> = parts
-        .map(|part| serde_json::json!({"name": part["name"], "digest": digest(&part["sha256"])}))
-        .collect();
-    parts.insert(
-        0,
-        serde_json::json!({"name": report["base"], "digest": digest(&report["base_sha256"])}),
-    );
-    serde_json::json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": "node1.img", "digest": digest(&report["sha256"])}],
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {
-            "buildDefinition": {
-                "buildType": "bake",
-                "externalParameters": {
-                    "profile": {"name": "edge", "digest": {"sha256": profile}},
-                    "node": "node1",
-                    "lock": {"name": "edge.lock.yaml", "digest": {"sha256": lock}},
-                },
-                "internalParameters": {
-                    "sourceDateEpoch": date,
-                    "incarnation": report["incarnation"],
-                },
-                "resolvedDependencies": parts,
-            },
-            "runDetails": {"builder": {"version": {"bake": env!("CARGO_PKG_VERSION")}}},
-        },
-    })
-    .to_string()
-}
-
 #[test]
 fn an_image_is_made_again_from_its_attestation() {
     let bench = bench();
     let here = bench.dir.path();
     done(bake(here, &["lock"]));
-    let said = done(bake(here, &["--out", "node1.img", "--json"]));
-    let report: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-    let (profile, lock) = (sha256(&bench.path("edge.yaml")), sha256(&bench.path("edge.lock.yaml")));
-    let text = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
-    let date = text.lines().find_map(|l| l.strip_prefix("time: ")).unwrap().parse().unwrap();
-    let attest = |report: &serde_json::Value, lock: &str| {
-        fs::write(bench.path("a.json"), statement(report, &profile, lock, date)).unwrap();
+    done(bake(here, &["--out", "node1.img"]));
+    done(bake(here, &["--out", "node1.img.zst"]));
+    let rebuild = |of: &str, more: &[&str]| {
+        bake(here, &[&["rebuild", "--attestation", &format!("{of}.intoto.json")], more].concat())
     };
-    let rebuild = || bake(here, &["rebuild", "--attestation", "a.json"]);
-    attest(&report, &lock);
     let before = bench.listing();
-    assert!(done(rebuild()).contains("node1.img: made again, the same bytes"));
+    assert!(done(rebuild("node1.img", &[])).contains("node1.img: made again, the same bytes"));
+    assert_eq!(done(rebuild("node1.img.zst", &[])).lines().count(), 2, "and the image in it");
     assert_eq!(bench.listing(), before, "only compared");
-    done(bake(here, &["rebuild", "--attestation", "a.json", "--out", "again.img"]));
-    assert_eq!(sha256(&bench.path("again.img")), report["sha256"].as_str().unwrap());
+    done(rebuild("node1.img", &["--out", "again.img"]));
+    assert_eq!(sha256(&bench.path("again.img")), sha256(&bench.path("node1.img")));
+    failed(rebuild("node1.img.zst", &["--out", "other.img"]), 2);
+    failed(rebuild("node1.img", &["--no-sbom"]), 2);
 
-    let mut other = report.clone();
-    other["sha256"] = "0".repeat(64).into();
-    attest(&other, &lock);
-    let said = failed(rebuild(), 3);
+    let told = bench.path("node1.img.intoto.json");
+    let sound = fs::read_to_string(&told).unwrap();
+    let refused = |was: &str, wrong: &str| {
+        change(&told, was, wrong);
+        let said = failed(rebuild("node1.img", &[]), 3);
+        fs::write(&told, &sound).unwrap();
+        said
+    };
+    let said = refused(&sha256(&bench.path("node1.img")), &"0".repeat(64));
     assert!(said.contains("output node1.img") && said.contains("went in is the same"), "{said}");
-    let mut other = report.clone();
-    other["components"][1]["sha256"] = "1".repeat(64).into();
-    attest(&other, &lock);
-    assert!(failed(rebuild(), 3).contains("k3s: its sha256 was 1111"));
-    attest(&report, &"2".repeat(64));
-    assert!(failed(rebuild(), 3).contains("edge.lock.yaml"));
-    attest(&report, &lock);
+    let said = refused(&sha256(&bench.path("k3s")), &"1".repeat(64));
+    assert!(said.contains("k3s: its sha256 was 1111"), "{said}");
+    let said = refused(&sha256(&bench.path("edge.lock.yaml")), &"2".repeat(64));
+    assert!(said.contains("edge.lock.yaml"), "{said}");
+    // The image that lies there is not the one that was attested.
+    let image = fs::File::options().append(true).open(bench.path("node1.img")).unwrap();
+    image.set_len(image.metadata().unwrap().len() + 1).unwrap();
+    assert!(failed(rebuild("node1.img", &[]), 3).contains("and must be"));
+    fs::remove_file(bench.path("node1.img")).unwrap();
+    done(rebuild("node1.img", &[]));
     change(&bench.path("edge.yaml"), "airgap: false", "airgap:  false");
-    assert!(failed(rebuild(), 3).contains("edge.yaml"));
-    fs::write(bench.path("a.json"), "{}").unwrap();
-    failed(rebuild(), 3);
+    assert!(failed(rebuild("node1.img", &[]), 3).contains("edge.yaml"));
+    fs::write(&told, "{}").unwrap();
+    failed(rebuild("node1.img", &[]), 3);
 }

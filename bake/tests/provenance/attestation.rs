@@ -85,3 +85,35 @@ fn what_others_attest_is_not_ours() {
     let digest = BTreeMap::from([("sha512".to_owned(), "dd".to_owned())]);
     assert_eq!(Resource { digest, ..Resource::default() }.sha256(), None);
 }
+
+#[test]
+fn what_differs_is_told_what_went_in_first() {
+    let output = |digit: &str| vec![Resource::new("node1.img", digit.repeat(64))];
+    let was = Attestation::new(&record(), output("c"));
+    assert_eq!(was.differences(&was), [""; 0]);
+    let mut other = record();
+    other.node.profile = "renamed".into();
+    other.base.sha256 = Some("e".repeat(64));
+    let mut again = Attestation::new(&other, output("c"));
+    again.predicate.run_details = was.predicate.run_details.clone();
+    assert_eq!(was.differences(&again), [""; 0], "a name, and what nobody knew then");
+    other.tool = "bake 1.2.4".into();
+    other.node.lock_sha256 = Some("f".repeat(64));
+    other.node.incarnation = Some(3);
+    other.components[0].sha256 = "d".repeat(64);
+    other.components.push(Component { name: "metallb".into(), ..other.components[0].clone() });
+    let lines = was.differences(&Attestation::new(&other, output("a")));
+    let begin = [
+        "bake: it was 1.2.3, and is 1.2.4",
+        "incarnation: it was 2, and is 3",
+        "lock: it was not there",
+        "keepalived: its sha256 was bbbb",
+        "metallb: it was not there",
+        "output /etc/bake/record.json: its sha256 was ",
+        "output node1.img: its sha256 was cccc",
+    ];
+    assert_eq!(lines.len(), begin.len(), "{lines:?}");
+    for (line, begin) in lines.iter().zip(begin) {
+        assert!(line.starts_with(begin), "{line}");
+    }
+}

@@ -8,6 +8,7 @@ mod flash;
 mod images;
 mod os_list;
 mod personalise;
+mod rebuild;
 
 use support::bench::{Bench, text};
 use support::run;

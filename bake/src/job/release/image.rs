@@ -18,7 +18,7 @@ use crate::store::BlockStore;
 use crate::sys::interrupt::Cancel;
 
 /// What was made.
-pub(super) struct Put {
+pub(in crate::job) struct Put {
     pub made: Made,
     pub listed: Listed,
     /// Every file by name, with its digest.
@@ -33,7 +33,12 @@ struct Known {
 }
 
 /// Writes `golden` to `path`, unless that is what stands there.
-pub(super) fn put(golden: &Golden, path: &Path, sink: &dyn Sink, cancel: &Cancel) -> Result<Put> {
+pub(in crate::job) fn put(
+    golden: &Golden,
+    path: &Path,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Put> {
     let image = lock(golden.image()).fork();
     let image_bytes = image.len();
     let bmap = documents::beside(path, ".bmap");

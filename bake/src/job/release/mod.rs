@@ -25,6 +25,7 @@ use crate::job::build::{Planned, Sources, Workshop};
 use crate::profile::NodePlan;
 use crate::provenance::role;
 use crate::sys::interrupt::Cancel;
+pub(super) use image::put;
 use os_list::OsList;
 use sign::Signer;
 
@@ -129,7 +130,7 @@ pub fn release(
 
 /// The images to make, by name: one for each role, or for each group of its nodes that shares
 /// other files, which is then named after the first of them.
-fn goldens(workshop: &Workshop, plans: &[NodePlan]) -> Result<Vec<(String, Planned)>> {
+pub(super) fn goldens(workshop: &Workshop, plans: &[NodePlan]) -> Result<Vec<(String, Planned)>> {
     let mut found: Vec<(String, String, Planned)> = Vec::new();
     for plan in plans {
         let planned = workshop.plan(plan.clone())?;
