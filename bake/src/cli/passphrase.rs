@@ -13,14 +13,23 @@ use crate::io::sealed::Keys;
 use crate::sys::interrupt::Cancel;
 use crate::ui::ask_hidden;
 
-const VARIABLE: &str = "BAKE_PASSPHRASE";
+/// Of encrypted secrets.
+const PASSPHRASE: Place = Place { option: "--passphrase-fd", variable: "BAKE_PASSPHRASE" };
+/// Of the key that signs a release.
+const SIGNING: Place = Place { option: "--sign-password-fd", variable: "BAKE_SIGN_PASSWORD" };
 /// Longest passphrase.
 const LIMIT: u64 = 4096;
+
+/// Where one is looked for, before a person is asked.
+struct Place {
+    option: &'static str,
+    variable: &'static str,
+}
 
 /// The keys for encrypted secrets. Nobody is asked before something encrypted is met.
 pub(super) fn keys(common: &Common, cancel: &Cancel) -> Keys {
     let (fd, cancel) = (common.passphrase_fd, cancel.clone());
-    Keys::new(common.identities.clone(), move |what| match given(fd)? {
+    Keys::new(common.identities.clone(), move |what| match PASSPHRASE.given(fd)? {
         Some(text) => Ok(Some(text)),
         None => ask_hidden(&format!("passphrase of {what}"), &cancel),
     })
@@ -29,13 +38,13 @@ pub(super) fn keys(common: &Common, cancel: &Cancel) -> Keys {
 /// A passphrase for what is going to be encrypted, from `fd`, where `variable` says so the
 /// environment, or a person.
 pub(super) fn new(fd: Option<u32>, variable: bool, cancel: &Cancel) -> Result<Secret> {
-    let told = if fd.is_some() || variable { given(fd)? } else { None };
+    let told = if fd.is_some() || variable { PASSPHRASE.given(fd)? } else { None };
     if let Some(text) = told {
         return Ok(text);
     }
     let nobody = || {
         Error::Usage("encrypting with a passphrase, and nobody can be asked for one".into())
-            .hint(format!("`--passphrase-fd N` reads it from an open file, {VARIABLE} holds it"))
+            .hint(PASSPHRASE.hint())
     };
     let first = ask_hidden("new passphrase", cancel)?.ok_or_else(nobody)?;
     match ask_hidden("the same again", cancel)? {
@@ -44,27 +53,45 @@ pub(super) fn new(fd: Option<u32>, variable: bool, cancel: &Cancel) -> Result<Se
     }
 }
 
-fn given(fd: Option<u32>) -> Result<Option<Secret>> {
-    if let Some(fd) = fd {
-        return from_file(fd).map(Some);
-    }
-    Ok(std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()).map(Secret::new))
+/// The password of the key `name`, which signs.
+pub(super) fn signing(fd: Option<u32>, name: &str, cancel: &Cancel) -> Result<Secret> {
+    let told = match SIGNING.given(fd)? {
+        Some(text) => Some(text),
+        None => ask_hidden(&format!("password of {name}"), cancel)?,
+    };
+    told.ok_or_else(|| {
+        Error::Usage(format!("{name} has a password, and nobody can be asked for it"))
+            .hint(SIGNING.hint())
+    })
 }
 
-/// The first line of an open file.
-fn from_file(fd: u32) -> Result<Secret> {
-    // Opened by its name, because taking over a number is not safe; but standard input may be
-    // another user's pipe, which cannot be opened again.
-    let path = format!("/dev/fd/{fd}");
-    let file: Box<dyn Read> = match fd {
-        0 => Box::new(std::io::stdin().lock()),
-        _ => Box::new(File::open(&path).at("opening", &path)?),
-    };
-    let mut text = Zeroizing::new(String::with_capacity(LIMIT as usize));
-    file.take(LIMIT).read_to_string(&mut text).at("reading", &path)?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(Error::Usage(format!("--passphrase-fd {fd}: there is no passphrase in it")));
+impl Place {
+    fn given(&self, fd: Option<u32>) -> Result<Option<Secret>> {
+        if let Some(fd) = fd {
+            return self.in_file(fd).map(Some);
+        }
+        Ok(std::env::var(self.variable).ok().filter(|text| !text.is_empty()).map(Secret::new))
     }
-    Ok(Secret::new(line))
+
+    /// The first line of an open file.
+    fn in_file(&self, fd: u32) -> Result<Secret> {
+        // Opened by its name, because taking over a number is not safe; but standard input may be
+        // another user's pipe, which cannot be opened again.
+        let path = format!("/dev/fd/{fd}");
+        let file: Box<dyn Read> = match fd {
+            0 => Box::new(std::io::stdin().lock()),
+            _ => Box::new(File::open(&path).at("opening", &path)?),
+        };
+        let mut text = Zeroizing::new(String::with_capacity(LIMIT as usize));
+        file.take(LIMIT).read_to_string(&mut text).at("reading", &path)?;
+        let line = text.lines().next().unwrap_or_default();
+        if line.is_empty() {
+            return Err(Error::Usage(format!("{} {fd}: there is nothing in it", self.option)));
+        }
+        Ok(Secret::new(line))
+    }
+
+    fn hint(&self) -> String {
+        format!("`{} N` reads it from an open file, {} holds it", self.option, self.variable)
+    }
 }

@@ -4,17 +4,14 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::Session;
 use super::materials::Materials;
+use super::{Session, passphrase};
 use crate::error::{Error, Result};
 use crate::job::release::sign::Signer;
 use crate::job::release::{self, Profiled, Report, Request};
 use crate::profile::{ClusterSecrets, Profile, Search};
 use crate::ui::Table;
 use crate::units::human;
-
-/// Holds the password of the key, where nobody can be asked.
-const PASSWORD: &str = "BAKE_SIGN_PASSWORD";
 
 /// Arguments of `bake release`.
 #[derive(Debug, clap::Args)]
@@ -32,10 +29,12 @@ pub struct Args {
     /// [default: the folder itself]
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
-    /// Sign the list of digests with this secret key of minisign; BAKE_SIGN_PASSWORD holds its
-    /// password, where it has one
+    /// Sign the list of digests with this secret key of minisign
     #[arg(long, value_name = "KEYFILE")]
     sign: Option<PathBuf>,
+    /// Open file to read the key's password from [default: BAKE_SIGN_PASSWORD holds it, else ask]
+    #[arg(long, value_name = "FD", requires = "sign")]
+    sign_password_fd: Option<u32>,
     #[command(flatten)]
     materials: Materials,
 }
@@ -44,7 +43,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     if args.materials.secrets.is_some() {
         return Err(Error::Usage("`--secrets` means nothing here: a release holds none".into()));
     }
-    let signer = args.sign.as_ref().map(|path| Signer::open(path, password));
+    let signer = args.sign.as_ref().map(|path| {
+        let name = path.display().to_string();
+        Signer::open(path, || passphrase::signing(args.sign_password_fd, &name, &session.cancel))
+    });
     let request = Request {
         profiles: profiles(args)?,
         folder: args.out_dir.clone(),
@@ -57,13 +59,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return session.ui.json_line(&report);
     }
     session.ui.line(summary(&report))
-}
-
-fn password() -> Result<String> {
-    if let Some(given) = std::env::var_os(PASSWORD) {
-        return given.into_string().map_err(|_| Error::Usage(format!("{PASSWORD} is no text")));
-    }
-    Err(Error::Usage("the signing key has a password".into()).hint(format!("{PASSWORD} holds it")))
 }
 
 /// Every node of every profile, with secrets that stand in: nothing of them is released.

@@ -9,6 +9,7 @@ mod images;
 mod os_list;
 mod personalise;
 mod rebuild;
+mod signed;
 
 use support::bench::{Bench, text};
 use support::run;

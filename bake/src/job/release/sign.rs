@@ -7,6 +7,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
+use nodeconf::Secret;
 
 use crate::error::{Error, IoContext, Result};
 
@@ -33,7 +34,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`Error::Usage`] for what is no key and for a wrong password; what `password` fails with.
-    pub fn open(path: &Path, password: impl FnOnce() -> Result<String>) -> Result<Self> {
+    pub fn open(path: &Path, password: impl FnOnce() -> Result<Secret>) -> Result<Self> {
         let mut text = String::new();
         let file = File::open(path).at("opening", path)?;
         file.take(LIMIT).read_to_string(&mut text).at("reading", path)?;
@@ -53,7 +54,7 @@ impl Signer {
             return Err(no_key());
         }
         let boxed = SecretKeyBox::from_string(&text).map_err(|_| no_key())?;
-        let key = boxed.into_secret_key(Some(password()?)).map_err(|_| {
+        let key = boxed.into_secret_key(Some(password()?.expose().to_owned())).map_err(|_| {
             Error::Usage(format!("{}: the password is not this key's", path.display()))
         })?;
         Ok(Self { key })
