@@ -9,6 +9,7 @@
 # point CURVE LINE X WAY [BYTES]   the same as a point of a curve
 # compare TITLE A B SENSE TARGET   records and prints a ratio; SENSE is "at most" or "at least"
 #                                  (TARGET null: none)
+# limit TITLE A SENSE TARGET       the same of a figure by itself
 # not_run TITLE WHY                records what was left out
 # bench_end            the record is complete
 # attach IMAGE         a loop device with its partitions, by name; detach LOOP
@@ -22,7 +23,9 @@ bench=${me#bench-}
 bench_begin() { # RUNS
     mkdir -p "$records"
     record=$records/$bench.jsonl.part
-    figures=$(mktemp -d "$records/figures.XXXXXX")
+    figures=$records/$bench.figures
+    rm -rf "$figures" # of a run that was ended
+    mkdir "$figures"
     {
         printf '{"kind":"run","bench":"%s","runs":%d,"quick":%s,"date":"%s","commit":"%s","load":"%s",' \
             "$bench" "$1" "$([ -n "${BENCH_QUICK:-}" ] && echo true || echo false)" "$(date -u '+%Y-%m-%d %H:%M UTC')" \
@@ -96,6 +99,14 @@ compare() { # TITLE A B SENSE TARGET
         }
         printf "{\"kind\":\"ratio\",\"title\":\"%s\",\"a\":%s,\"b\":%s,\"ratio\":%.3f,\"sense\":\"%s\",\"target\":%s,\"met\":%s}\n",
             title, a, b, ratio, sense, target, met ? "true" : "false" >>record
+    }'
+}
+limit() { # TITLE A SENSE TARGET
+    awk -v title="$1" -v a="$2" -v sense="$3" -v target="$4" -v record="$record" 'BEGIN {
+        met = sense == "at most" ? a <= target + 0 : a >= target + 0
+        printf "%s: %s (target: %s %s%s)\n", title, a, sense, target, met ? "" : ", missed"
+        printf "{\"kind\":\"ratio\",\"title\":\"%s\",\"a\":%s,\"b\":null,\"ratio\":null,\"sense\":\"%s\",\"target\":%s,\"met\":%s}\n",
+            title, a, sense, target, met ? "true" : "false" >>record
     }'
 }
 not_run() { # TITLE WHY
