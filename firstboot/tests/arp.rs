@@ -1,18 +1,15 @@
 //! Who else answers for the shared address, with real machines, ARP and arping: network namespaces
 //! on a bridge, below a user namespace of its own.
 
+mod below;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
+use below::Board;
 use firstboot::finding::Finding;
-use firstboot::machine::StepId;
-use firstboot::report::Report;
-use firstboot::steps::{self, Context, Memory};
-use firstboot::sys::Real;
-use nodeconf::{NodeConfig, paths};
+use nodeconf::paths;
 
-const CONFIG: &str = include_str!("fake/node.json");
 const INSIDE: &str = "BAKE_TEST_IN_NAMESPACE";
 
 /// The services run; arping is the real one.
@@ -56,69 +53,31 @@ impl Drop for Machine {
     }
 }
 
-struct Board {
-    root: tempfile::TempDir,
-    config: NodeConfig,
+/// Both services run.
+fn board() -> Board {
+    let board = Board::new();
+    board.write(paths::HAPROXY_CONFIG, "# Written by bake\n");
+    board.write(paths::KEEPALIVED_CONFIG, "# Written by bake\n");
+    board.program("systemctl", SYSTEMCTL_DOUBLE);
+    board.program("arping", ARPING);
+    let wants = board.at("/etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wants).unwrap();
+    for unit in ["haproxy.service", "keepalived.service"] {
+        std::os::unix::fs::symlink("/lib", wants.join(unit)).unwrap();
+    }
+    board
 }
 
-impl Board {
-    /// The server 192.168.24.11 of three.
-    fn new() -> Self {
-        let mut json: serde_json::Value = serde_json::from_str(CONFIG).unwrap();
-        json["cluster"]["topology"] = "embedded-etcd".into();
-        json["cluster"]["vip"] = serde_json::json!({"address": "192.168.24.40", "port": 16443, "provider": "keepalived"});
-        json["cluster"]["servers"] = serde_json::json!([
-            {"name": "node1", "address": "192.168.24.11"},
-            {"name": "node2", "address": "192.168.24.12"},
-            {"name": "node3", "address": "192.168.24.13"},
-        ]);
-        let config = NodeConfig::parse(json.to_string().as_bytes()).unwrap();
-        let board = Self { root: tempfile::tempdir().unwrap(), config };
-        for (path, text) in [
-            (paths::HAPROXY_CONFIG, "# Written by bake\n"),
-            (paths::KEEPALIVED_CONFIG, "# Written by bake\n"),
-            ("/usr/bin/systemctl", SYSTEMCTL_DOUBLE),
-            ("/usr/bin/arping", ARPING),
-        ] {
-            let file = board.root.path().join(&path[1..]);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(&file, text).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let wants = board.root.path().join("etc/systemd/system/multi-user.target.wants");
-        fs::create_dir_all(&wants).unwrap();
-        for unit in ["haproxy.service", "keepalived.service"] {
-            std::os::unix::fs::symlink("/lib", wants.join(unit)).unwrap();
-        }
-        board
-    }
+fn finds_nobody(board: &Board, who: &str) {
+    assert_eq!(board.check(), Finding::Met, "{who}");
+}
 
-    fn check(&self) -> Finding {
-        let sys = Real::below(self.root.path());
-        let (report, memory) = (Report::open(&sys), Memory::default());
-        let (config, sys) = (&self.config, &sys);
-        let ctx = Context {
-            sys,
-            config,
-            report: &report,
-            applied: false,
-            sealed: false,
-            memory: &memory,
-        };
-        steps::check(StepId::Vip, &ctx)
-    }
-
-    fn finds_nobody(&self, who: &str) {
-        assert_eq!(self.check(), Finding::Met, "{who}");
-    }
-
-    fn finds(&self, hardware: &str, who: &str) {
-        match self.check() {
-            Finding::Blocked(condition) => {
-                assert!(condition.what.contains(hardware), "{who}: {condition:?}");
-            }
-            other => panic!("{who}: {other:?}"),
+fn finds(board: &Board, hardware: &str, who: &str) {
+    match board.check() {
+        Finding::Blocked(condition) => {
+            assert!(condition.what.contains(hardware), "{who}: {condition:?}");
         }
+        other => panic!("{who}: {other:?}"),
     }
 }
 
@@ -139,16 +98,16 @@ fn only_a_stranger_is_taken_for_one() {
     sh("ip link set lo up; ip link add eth0 type bridge forward_delay 0; ip link set eth0 up\n\
         ip address add 192.168.24.11/24 dev eth0");
     let (node2, _node3) = (Machine::new(12), Machine::new(13));
-    let board = Board::new();
-    board.finds_nobody("nobody has it");
+    let board = board();
+    finds_nobody(&board, "nobody has it");
     node2.run("ip address add 192.168.24.40/32 dev eth0");
-    board.finds_nobody("another server has it");
+    finds_nobody(&board, "another server has it");
     // Both answer; who is first is chance.
     let stranger = Machine::new(99);
     stranger.run("ip address add 192.168.24.40/32 dev eth0");
-    board.finds("02:00:00:00:00:99", "a server and a stranger have it");
+    finds(&board, "02:00:00:00:00:99", "a server and a stranger have it");
     node2.run("ip address del 192.168.24.40/32 dev eth0");
-    board.finds("02:00:00:00:00:99", "a stranger has it");
+    finds(&board, "02:00:00:00:00:99", "a stranger has it");
     drop(stranger);
     // A router that answers for everybody: it has no address of its own in the way.
     let router = Machine::new(77);
@@ -157,7 +116,7 @@ fn only_a_stranger_is_taken_for_one() {
          ip route add 192.168.24.0/24 dev other; echo 1 >/proc/sys/net/ipv4/conf/eth0/proxy_arp; \
          echo 0 >/proc/sys/net/ipv4/neigh/eth0/proxy_delay",
     );
-    board.finds_nobody("a router answers for everybody");
+    finds_nobody(&board, "a router answers for everybody");
     node2.run("ip address add 192.168.24.40/32 dev eth0");
-    board.finds_nobody("a server has it, and a router answers for everybody");
+    finds_nobody(&board, "a server has it, and a router answers for everybody");
 }

@@ -1,18 +1,13 @@
 //! The step `vip` below a directory that stands for a board; systemctl, haproxy, keepalived and
 //! arping are doubles made of a few lines of shell.
 
+mod below;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
-use firstboot::finding::{Condition, Finding};
-use firstboot::machine::StepId;
-use firstboot::report::Report;
-use firstboot::steps::{self, Context, Memory};
-use firstboot::sys::Real;
-use nodeconf::{NodeConfig, paths};
-
-const CONFIG: &str = include_str!("fake/node.json");
+use below::Board;
+use firstboot::finding::Finding;
+use nodeconf::paths;
 
 /// A unit runs while there is a file of its name in `run/active`.
 const SYSTEMCTL_DOUBLE: &str = r#"#!/bin/sh
@@ -41,77 +36,29 @@ mac=$(cat "$BAKE_ROOT/run/arp/$address" 2>/dev/null) || exit 1
 echo "Unicast reply from $address [$mac]  0.5ms"
 "#;
 
-struct Board {
-    root: tempfile::TempDir,
-    config: NodeConfig,
+/// With both packages installed and started, as dpkg leaves them.
+fn board() -> Board {
+    let board = Board::new();
+    for (program, text) in [
+        ("systemctl", SYSTEMCTL_DOUBLE),
+        ("haproxy", JUDGE_DOUBLE),
+        ("keepalived", JUDGE_DOUBLE),
+        ("arping", ARPING_DOUBLE),
+    ] {
+        board.program(program, text);
+    }
+    board.write(paths::HAPROXY_CONFIG, "# Written by bake: x\nglobal\n");
+    board.write(paths::KEEPALIVED_CONFIG, "# Written by bake: x\nglobal_defs {\n}\n");
+    board
 }
 
-impl Board {
-    /// A server of three, with both packages installed and started, as dpkg leaves them.
-    fn new() -> Self {
-        let mut json: serde_json::Value = serde_json::from_str(CONFIG).unwrap();
-        json["cluster"]["topology"] = "embedded-etcd".into();
-        json["cluster"]["vip"] = serde_json::json!({"address": "192.168.24.40", "port": 16443, "provider": "keepalived"});
-        json["cluster"]["servers"] = serde_json::json!([
-            {"name": "node1", "address": "192.168.24.11"},
-            {"name": "node2", "address": "192.168.24.12"},
-            {"name": "node3", "address": "192.168.24.13"},
-        ]);
-        let config = NodeConfig::parse(json.to_string().as_bytes()).unwrap();
-        let board = Self { root: tempfile::tempdir().unwrap(), config };
-        for (program, text) in [
-            ("systemctl", SYSTEMCTL_DOUBLE),
-            ("haproxy", JUDGE_DOUBLE),
-            ("keepalived", JUDGE_DOUBLE),
-            ("arping", ARPING_DOUBLE),
-        ] {
-            board.program(program, text);
-        }
-        board.write(paths::HAPROXY_CONFIG, "# Written by bake: x\nglobal\n");
-        board.write(paths::KEEPALIVED_CONFIG, "# Written by bake: x\nglobal_defs {\n}\n");
-        board
-    }
+fn answers(board: &Board, address: &str, mac: &str) {
+    board.write(&format!("/run/arp/{address}"), mac);
+}
 
-    fn at(&self, path: &str) -> PathBuf {
-        self.root.path().join(path.trim_start_matches('/'))
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.at(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn program(&self, name: &str, text: &str) {
-        let path = format!("/usr/sbin/{name}");
-        self.write(&path, text);
-        fs::set_permissions(self.at(&path), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn answers(&self, address: &str, mac: &str) {
-        self.write(&format!("/run/arp/{address}"), mac);
-    }
-
-    fn with<T>(&self, act: impl FnOnce(&Context) -> T) -> T {
-        let sys = Real::below(self.root.path());
-        let report = Report::open(&sys);
-        let memory = &Memory::default();
-        let (config, sys) = (&self.config, &sys);
-        act(&Context { sys, config, report: &report, applied: false, sealed: false, memory })
-    }
-
-    fn check(&self) -> Finding {
-        self.with(|ctx| steps::check(StepId::Vip, ctx))
-    }
-
-    fn apply(&self) -> Result<(), Condition> {
-        self.with(|ctx| steps::apply(StepId::Vip, ctx))
-    }
-
-    fn runs(&self) {
-        self.apply().unwrap();
-        assert_eq!(self.check(), Finding::Met);
-    }
+fn runs(board: &Board) {
+    board.apply().unwrap();
+    assert_eq!(board.check(), Finding::Met);
 }
 
 fn says(finding: &Finding, part: &str) {
@@ -122,20 +69,20 @@ fn says(finding: &Finding, part: &str) {
 
 #[test]
 fn both_services_are_enabled_and_started_once() {
-    let board = Board::new();
+    let board = board();
     assert!(matches!(board.check(), Finding::Unmet(_)));
-    board.runs();
+    runs(&board);
     let log = || fs::read_to_string(board.at("/run/systemctl.log")).unwrap();
     for unit in ["haproxy.service", "keepalived.service"] {
         assert!(log().contains(&format!("enable --no-reload {unit}\n")), "{}", log());
         assert!(log().contains(&format!("start --no-block {unit}\n")), "{}", log());
     }
     let starts = log().matches("start ").count();
-    board.runs();
+    runs(&board);
     assert_eq!(log().matches("start ").count(), starts, "what runs is left alone");
     fs::remove_file(board.at("/run/active/keepalived.service")).unwrap();
     says(&board.check(), "keepalived.service is failed");
-    board.runs();
+    runs(&board);
 }
 
 #[test]
@@ -143,30 +90,30 @@ fn what_the_programs_say_of_their_configuration_is_shown_and_heals() {
     for (file, program) in
         [(paths::HAPROXY_CONFIG, "haproxy"), (paths::KEEPALIVED_CONFIG, "keepalived")]
     {
-        let board = Board::new();
+        let board = board();
         let good = fs::read_to_string(board.at(file)).unwrap();
         board.write(file, &format!("{good}nonsense 4\n"));
         let condition = board.apply().unwrap_err();
         assert!(condition.what.starts_with(&format!("{program} refuses {file}")), "{condition:?}");
         assert!(condition.what.ends_with(":nonsense 4"), "{condition:?}");
         board.write(file, &good);
-        board.runs();
+        runs(&board);
     }
 }
 
 #[test]
 fn a_program_that_is_not_installed_is_named() {
-    let board = Board::new();
+    let board = board();
     fs::remove_file(board.at("/usr/sbin/haproxy")).unwrap();
     assert_eq!(board.apply().unwrap_err().what, "haproxy is not installed");
     board.program("haproxy", JUDGE_DOUBLE);
-    board.runs();
+    runs(&board);
 }
 
 #[test]
 fn a_configuration_that_dpkg_replaced_is_not_taken_for_ours() {
-    let board = Board::new();
-    board.runs();
+    let board = board();
+    runs(&board);
     let ours = fs::read_to_string(board.at(paths::HAPROXY_CONFIG)).unwrap();
     board.write(paths::HAPROXY_CONFIG, "global\n\tlog /dev/log local0\n");
     assert!(matches!(board.check(), Finding::Blocked(_)));
@@ -179,12 +126,12 @@ fn a_configuration_that_dpkg_replaced_is_not_taken_for_ours() {
 
 #[test]
 fn only_a_stranger_with_the_address_is_in_the_way() {
-    let board = Board::new();
-    board.runs();
-    board.answers("192.168.24.12", "02:00:00:00:00:12");
-    board.answers("192.168.24.40", "02:00:00:00:00:12");
+    let board = board();
+    runs(&board);
+    answers(&board, "192.168.24.12", "02:00:00:00:00:12");
+    answers(&board, "192.168.24.40", "02:00:00:00:00:12");
     assert_eq!(board.check(), Finding::Met, "another server holds it");
-    board.answers("192.168.24.40", "b8:27:EB:00:00:01");
+    answers(&board, "192.168.24.40", "b8:27:EB:00:00:01");
     assert!(matches!(board.check(), Finding::Blocked(_)));
     says(&board.check(), "192.168.24.40 is used by another machine (b8:27:eb:00:00:01)");
     fs::remove_file(board.at("/run/arp/192.168.24.40")).unwrap();
