@@ -66,6 +66,7 @@ fn fill(template: &str, old: &str, new: &str) -> String {
 fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).at("creating", folder)?;
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "elsewhere nothing is set"))]
     let mut builder = tempfile::Builder::new();
     // As any new file: temporary files are private unless told otherwise.
     #[cfg(unix)]

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Claim, ClusterSecrets, Member, Rotated, VERSION, first};
 use crate::error::{Error, Fault, IoContext, Position, Result};
 use crate::io::digest::Sha256;
-use crate::io::private::{self, Existing, folder};
+use crate::io::private::{self, Existing};
 use crate::io::sealed::{self, Keys, Lock};
 
 /// A cluster's secrets and their file.
@@ -348,7 +348,7 @@ fn check_mode(_: &Path) -> Result<()> {
 /// file itself is replaced.
 #[cfg(unix)]
 fn hold(path: &Path) -> Result<Option<File>> {
-    let folder = folder(path);
+    let folder = private::folder(path);
     let dir = File::open(folder).at("opening", folder)?;
     dir.lock().at("locking", folder)?;
     Ok(Some(dir))
