@@ -4,6 +4,7 @@ usage: python3 main.py runs COUNT [--first SEED] [--jobs N]
        python3 main.py scenarios [NAME...] [--jobs N]
        python3 main.py all
        python3 main.py bench [RUNS]
+       python3 main.py record FOLDER
 In a mount and process namespace of its own: whatever happens, what it mounted and started goes with it.
 """
 
@@ -58,12 +59,12 @@ def in_namespaces(program, *words, **options):
          sys.executable, "-B", f"{HERE}/{program}", *words], text=True, **options)
 
 
-def bench(runs):
-    """Runs the benchmark, alone."""
-    for folder in (f"{ARENA}/bench", f"{OUT}/bench"):
+def alone(verb, word):
+    """Runs the benchmark, or takes pictures, with nothing beside it."""
+    for folder in (f"{ARENA}/{verb}", f"{OUT}/{verb}"):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-    return in_namespaces("bench.py", runs, f"{ARENA}/bench", f"{OUT}/bench").returncode == 0
+    return in_namespaces(f"{verb}.py", word, f"{ARENA}/{verb}", f"{OUT}/{verb}").returncode == 0
 
 
 def bake_cards(name):
@@ -154,14 +155,14 @@ def label(name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["all", "runs", "scenarios", "bench"])
+    parser.add_argument("verb", choices=["all", "runs", "scenarios", "bench", "record"])
     parser.add_argument("what", nargs="*")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=4)
     options = parser.parse_args()
-    if options.verb == "bench":
+    if options.verb in ("bench", "record"):
         arena(quick=False)
-        sys.exit(0 if bench(options.what[0] if options.what else "3") else 1)
+        sys.exit(0 if alone(options.verb, options.what[0] if options.what else "3") else 1)
     stories = options.what if options.verb == "scenarios" and options.what else list(scenarios.ALL)
     count = int(options.what[0]) if options.verb == "runs" and options.what else RUNS
     seeds = [str(seed) for seed in range(options.first, options.first + count)]
