@@ -2,7 +2,11 @@
 //! what was baked.
 #![cfg(target_os = "linux")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod card;
+mod deltas;
 mod faults;
 mod refusals;
 mod runs;
