@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::io::digest::Sha256;
 use crate::job::build::Workshop;
 use crate::job::flash::{
-    self, Flasher, FromImage, FromProfile, Ledger, Options, Order, Origin, Outcome, Places, Supply,
+    self, Flasher, FromImage, FromProfile, Held, Ledger, Options, Order, Origin, Outcome, Places,
+    Supply,
 };
 use crate::profile::{Profile, Search};
 use crate::ui::Table;
@@ -144,12 +145,9 @@ fn from_profile(
     let path = profile.secrets_path(args.materials.secrets.as_deref());
     let mut secrets = cluster::open_secrets(&profile, &path, session)?;
     let ledger = Ledger::beside(&path, &secrets.secrets().id)?;
-    if wanted.is_empty() {
-        for node in profile.nodes() {
-            if !ledger.is_done(node)? {
-                wanted.push(node.to_owned());
-            }
-        }
+    let named = !wanted.is_empty();
+    if !named {
+        wanted = ledger.without_card(profile.nodes())?;
     }
     if wanted.is_empty() {
         let error =
@@ -164,14 +162,15 @@ fn from_profile(
         )));
     }
     let of_use = if args.watch { wanted.len() } else { devices.len() };
-    let plans: Result<Vec<_>> = wanted
-        .iter()
-        .take(of_use)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .map(|node| args.materials.plan(&profile, node, secrets.secrets()))
-        .collect();
-    let plans = plans?;
+    let nodes: BTreeSet<&str> = wanted.iter().take(of_use).map(String::as_str).collect();
+    let _held = Held::take(&ledger, &nodes)?;
+    if !named && ledger.without_card(profile.nodes())? != wanted {
+        let action = format!("make cards of {}", profile.name());
+        let reason = "another `bake flash` has just made one of them".into();
+        return Err(Error::Refused { action, reason }.hint("run it again for those that are left"));
+    }
+    let plan = |node: &&str| args.materials.plan(&profile, node, secrets.secrets());
+    let plans = nodes.iter().map(plan).collect::<Result<Vec<_>>>()?;
     let orders: Vec<Order> = devices
         .iter()
         .zip(&wanted)

@@ -1,13 +1,14 @@
 //! Cards from an image file: one of ours, which becomes a further card of its node, or any other,
 //! which is written as it is.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nodeconf::{NodeConfig, paths};
 
 use super::stamp::stamp;
-use super::{Content, Ledger, Subject, Supply};
+use super::{Content, Held, Ledger, Subject, Supply};
 use crate::delta::Delta;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
@@ -34,6 +35,7 @@ pub struct FromImage {
 struct Ours {
     config: NodeConfig,
     ledger: Ledger,
+    _held: Held,
     secrets: Option<Mutex<SecretsFile>>,
     /// The newest incarnation that this run made a card of.
     made: Mutex<Option<u32>>,
@@ -58,7 +60,8 @@ impl FromImage {
     ///
     /// # Errors
     /// What opening fails with; [`Error::Verification`] where a digest differs, or the delta is
-    /// another image's; [`Error::Refused`] where the secrets are another cluster's;
+    /// another image's; [`Error::Refused`] where the secrets are another
+    /// cluster's, or another run makes cards of the node;
     /// [`Error::Usage`] for a release image or a golden one alone, which no board can be.
     pub fn open(
         path: &Path,
@@ -157,7 +160,8 @@ impl Ours {
                 (Ledger::at(path, &cluster.id)?, None)
             }
         };
-        Ok(Self { config, ledger, secrets, made: Mutex::default() })
+        let _held = Held::take(&ledger, &BTreeSet::from([config.node.name.as_str()]))?;
+        Ok(Self { config, ledger, _held, secrets, made: Mutex::default() })
     }
 
     /// The incarnation of the next card: that of the image for its first, a higher one for every

@@ -102,6 +102,23 @@ impl Ledger {
         Ok(self.read()?.nodes.remove(node).unwrap_or_default())
     }
 
+    /// Those of `nodes` that have no whole card yet.
+    ///
+    /// # Errors
+    /// As [`Ledger::at`].
+    pub fn without_card<'n>(
+        &self,
+        nodes: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Vec<String>> {
+        let mut without = Vec::new();
+        for node in nodes {
+            if !self.is_done(node)? {
+                without.push(node.to_owned());
+            }
+        }
+        Ok(without)
+    }
+
     /// Whether a whole card of `node` has been written.
     ///
     /// # Errors
@@ -125,7 +142,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::at`], and what writing fails with.
     pub fn record(&self, subject: &Subject, device: &Device, state: State) -> Result<()> {
-        let _lock = self.lock()?;
+        let _lock = lock(&self.path)?;
         let mut content = self.read()?;
         let cards = content.nodes.entry(subject.node.clone()).or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -182,15 +199,21 @@ impl Ledger {
         let fault = Fault { key: String::new(), at, message, help: None };
         Error::Invalid { what: format!("ledger {}", self.path.display()), faults: vec![fault] }
     }
+}
 
-    /// Keeps other runs out until dropped. The file itself is replaced, so another one is locked.
-    fn lock(&self) -> Result<File> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let path = self.path.with_file_name(format!(".{name}.lock"));
-        let file = File::create(&path).at("creating", &path)?;
-        file.lock().at("locking", &path)?;
-        Ok(file)
-    }
+/// A file that belongs to the ledger.
+pub(super) fn beside(ledger: &Path, suffix: &str) -> PathBuf {
+    let name = ledger.file_name().unwrap_or_default().to_string_lossy();
+    ledger.with_file_name(format!(".{name}{suffix}"))
+}
+
+/// Keeps other runs from the ledger until dropped. The file itself is replaced, so another one is
+/// locked.
+pub(super) fn lock(ledger: &Path) -> Result<File> {
+    let path = beside(ledger, ".lock");
+    let file = File::create(&path).at("creating", &path)?;
+    file.lock().at("locking", &path)?;
+    Ok(file)
 }
 
 #[cfg(test)]

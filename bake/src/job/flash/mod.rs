@@ -3,6 +3,7 @@
 //! A [`Supply`] makes what goes onto a card, a [`Ledger`] remembers which card is which node, and
 //! [`Flasher`] brings the two onto devices, several at a time.
 
+mod hold;
 mod image;
 mod ledger;
 mod nodes;
@@ -26,6 +27,7 @@ use crate::store::{BlockStore, SharedImage};
 use crate::sys::interrupt::Cancel;
 use crate::units::human;
 
+pub use hold::Held;
 pub use image::{FromImage, Origin};
 pub use ledger::{Entry, Ledger, State};
 pub use nodes::FromProfile;
