@@ -1,17 +1,18 @@
 //! The cleartext signature framework (RFC 9580, 7): `InRelease`.
 
-const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
-const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
-const END: &str = "-----END PGP SIGNATURE-----";
+use std::io::Cursor;
+
+use pgp::composed::CleartextSignedMessage;
+
+use super::{Fault, Keyring, any_of};
+
+/// Most bytes and lines of a message: archives' lists have a few thousand lines, and the time to
+/// read one grows with the square of them.
+const MOST: (usize, usize) = (2 << 20, 20_000);
 
 /// A text and the signatures over it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cleartext {
-    /// What is signed: without escapes and trailing blanks, its last line without an end.
-    pub text: String,
-    /// The armoured signatures.
-    pub signature: String,
-}
+pub struct Cleartext(CleartextSignedMessage);
 
 impl Cleartext {
     /// Takes a message apart. Nothing may stand before or after it: whoever reads on would take
@@ -20,39 +21,34 @@ impl Cleartext {
     /// # Errors
     /// What is wrong.
     pub fn parse(message: &str) -> Result<Self, String> {
-        let mut lines = message.lines().map(|line| line.trim_end_matches([' ', '\t', '\r']));
-        if lines.next() != Some(BEGIN) {
+        const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+        if !message.starts_with(BEGIN) {
             return Err("it is no signed text".into());
         }
-        // `Hash:` headers, which RFC 9580 says to ignore; others are not allowed.
-        for line in lines.by_ref() {
-            if line.is_empty() {
-                break;
-            }
-            if !line.starts_with("Hash:") {
-                return Err(format!("`{line}` stands where only `Hash:` may"));
-            }
+        if message.len() > MOST.0 || message.lines().count() > MOST.1 {
+            return Err("it is far longer than any list of an archive".into());
         }
-        let mut text = Vec::new();
-        loop {
-            match lines.next() {
-                None => return Err("its signature is missing".into()),
-                Some(SIGNATURE) => break,
-                Some(line) => text.push(match line.strip_prefix("- ") {
-                    Some(escaped) => escaped,
-                    None if line.starts_with('-') => {
-                        return Err("a line that starts with a dash is not escaped".into());
-                    }
-                    None => line,
-                }),
-            }
+        let (parsed, _) = CleartextSignedMessage::from_string(message.trim_end())
+            .map_err(|e| format!("it is no sound signed text: {e}"))?;
+        let escaped = |line: &str| !line.starts_with('-') || line.starts_with("- ");
+        if !parsed.text().lines().all(escaped) {
+            return Err("a line that starts with a dash is not escaped".into());
         }
-        let mut signature = vec![SIGNATURE];
-        signature.extend(lines.by_ref().take_while(|line| *line != END));
-        signature.push(END);
-        if lines.any(|line| !line.is_empty()) {
-            return Err("something follows its signature".into());
-        }
-        Ok(Self { text: text.join("\n"), signature: signature.join("\n") })
+        Ok(Self(parsed))
+    }
+
+    /// What is signed: without escapes and trailing blanks, its last line without an end.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.signed_text().replace("\r\n", "\n")
+    }
+
+    /// As [`super::verify`], of the text.
+    ///
+    /// # Errors
+    /// As [`super::verify`].
+    pub fn verify(&self, keys: &Keyring, now: u64) -> Result<Vec<String>, Fault> {
+        let signatures = self.0.signatures().iter().cloned().map(Some);
+        any_of(signatures, &mut Cursor::new(self.0.signed_text()), keys, now)
     }
 }

@@ -1,24 +1,21 @@
 //! Signatures as publishers make them: OpenPGP (RFC 4880, RFC 9580), verification only.
 //!
-//! Archives of packages and publishers of base images are believed by the same rules. Version 4
-//! keys and signatures, RSA from 2048 bits on and Ed25519, SHA-2 for what is signed: what Debian,
-//! Ubuntu and Raspberry Pi OS use. Anything else is not trusted, and said so. ADR 120 says why this
-//! is ours.
+//! Archives of packages and publishers of base images are believed by the same rules. Crate `pgp`
+//! reads keys and signatures and computes; which of the keys may sign, until when, and what is too
+//! weak, is decided here (ADR 120). Versions 4 and 6.
 
-mod armor;
 mod cleartext;
-mod crypto;
-mod hashed;
 mod key;
-mod packet;
-mod signature;
+mod read;
+mod rules;
+mod selfsigned;
 
 pub use cleartext::Cleartext;
 pub use key::{Key, Keyring};
 
 use std::io::{self, Cursor, Read, Seek};
 
-use signature::Signature;
+use pgp::packet::{Packet, Signature};
 
 /// Why data is not believed.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +72,31 @@ pub fn detached(
     keys: &Keyring,
     now: u64,
 ) -> Result<Vec<String>, Fault> {
-    let malformed = |reason: &str| Fault::Malformed(reason.into());
-    let bytes = armor::decode(signatures)
-        .ok_or_else(|| malformed("its signature is no OpenPGP signature"))?;
-    let found = packet::split(&bytes).ok_or_else(|| malformed("its signature is broken off"))?;
+    let bytes = read::unarmoured(signatures)
+        .ok_or_else(|| Fault::Malformed("its signature is no OpenPGP signature".into()))?;
+    let found = read::packets(&bytes).filter_map(|packet| match packet {
+        Ok(Packet::Signature(signature)) => Some(Some(signature)),
+        Ok(_) => None,
+        Err(_) => Some(None),
+    });
+    any_of(found, data, keys, now)
+}
+
+/// As [`detached`], of signatures; nothing stands for one that cannot be read.
+fn any_of(
+    signatures: impl Iterator<Item = Option<Signature>>,
+    data: &mut (impl Read + Seek),
+    keys: &Keyring,
+    now: u64,
+) -> Result<Vec<String>, Fault> {
     let (mut good, mut bad, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-    for body in found.iter().filter(|p| p.tag == packet::SIGNATURE).map(|p| p.body) {
-        let Some(signature) = Signature::parse(body) else {
-            bad.push("one of its signatures is of a kind that is not supported".to_owned());
+    for signature in signatures {
+        let Some(signature) = signature.filter(rules::version) else {
+            bad.push("one of its signatures is broken, or of a kind that is not supported".into());
             continue;
         };
         let Some(signer) = keys.signer(&signature) else {
-            unknown.push(signature.issuer());
+            unknown.push(issuer(&signature));
             continue;
         };
         data.rewind().map_err(Fault::Unreadable)?;
@@ -104,7 +114,16 @@ pub fn detached(
     } else if !unknown.is_empty() {
         Err(Fault::UnknownKey { signers: unknown, keyrings: keys.origins() })
     } else {
-        Err(malformed("it is not signed"))
+        Err(Fault::Malformed("it is not signed".into()))
+    }
+}
+
+/// Who a signature says it is by.
+fn issuer(signature: &Signature) -> String {
+    match (signature.issuer_fingerprint().as_slice(), signature.issuer_key_id().as_slice()) {
+        ([fingerprint, ..], _) => hex::encode_upper(fingerprint),
+        ([], [id, ..]) => hex::encode_upper(id),
+        ([], []) => "nobody it names".into(),
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io::Cursor;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -77,34 +78,68 @@ fn what_cannot_be_read_is_no_broken_signature() {
     assert!(matches!(fault, Fault::Unreadable(_)), "{fault}");
 }
 
-/// What `gpg --clearsign` makes of a text with a line that starts with a dash.
-const MESSAGE: &str = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSuite: x  \n- --dash\n\
-                       -----BEGIN PGP SIGNATURE-----\n\niHUE\n-----END PGP SIGNATURE-----\n";
+/// What `gpg --clearsign` makes of a text with lines that start with dashes, and its key.
+const MESSAGE: &str = include_str!("../../tests/fetch/openpgp/clear.asc");
+const ITS_KEY: &[u8] = include_bytes!("../../tests/fetch/openpgp/clear-key.asc");
 
 #[test]
 fn cleartext_is_taken_apart() {
     let clear = Cleartext::parse(MESSAGE).unwrap();
-    assert_eq!(clear.text, "Suite: x\n--dash");
-    assert_eq!(clear, Cleartext::parse(&MESSAGE.replace('\n', "\r\n")).unwrap());
+    assert_eq!(clear.text(), "Suite: x\n--dash\n\n-----BEGIN PGP SIGNATURE-----\nlast");
+    let dos = Cleartext::parse(&MESSAGE.replace('\n', "\r\n")).unwrap();
+    assert_eq!(clear.text(), dos.text());
+    for message in [clear, dos, Cleartext::parse(&format!("{MESSAGE}\n")).unwrap()] {
+        let by = message.verify(&keyring(&[ITS_KEY]), NOW).unwrap();
+        assert_eq!(by, ["9BEEA4526903F8C7F205DEFAEBBEE355ECF68059"]);
+        let stranger = message.verify(&keyring(&[UBUNTU]), NOW).unwrap_err();
+        assert!(matches!(stranger, Fault::UnknownKey { .. }), "{stranger}");
+    }
+    let changed = Cleartext::parse(&MESSAGE.replace("last", "lost")).unwrap();
+    let fault = changed.verify(&keyring(&[ITS_KEY]), NOW).unwrap_err();
+    assert!(fault.to_string().contains("does not fit"), "{fault}");
+    let fifth = Cleartext::parse(&MESSAGE.replace("iHUE", "iHUF")).unwrap();
+    let fault = fifth.verify(&keyring(&[ITS_KEY]), NOW).unwrap_err();
+    assert!(fault.to_string().contains("not supported"), "{fault}");
+    let long = "Suite: x\n".repeat(20_000);
     for (from, to) in [
         ("-----BEGIN PGP SIGNED", "x\n-----BEGIN PGP SIGNED"),
+        ("-----BEGIN PGP SIGNED", "\n-----BEGIN PGP SIGNED"),
         ("- --dash", "--dash"),
+        ("- -----BEGIN PGP SIGNATURE", "-----BEGIN PGP SIGNATURE"),
         ("Hash: SHA256", "Hush: SHA256"),
-        ("SIGNATURE-----\n\niHUE", "NOTHING-----\n\niHUE"),
+        ("\n-----BEGIN PGP SIGNATURE-----\n\niHUE", "\n-----BEGIN PGP NOTHING-----\n\niHUE"),
+        ("iHUE", "i!UE"),
         ("-----END PGP SIGNATURE-----\n", "-----END PGP SIGNATURE-----\nSuite: y\n"),
+        ("-----END PGP SIGNATURE-----\n", ""),
+        ("Suite: x", &long),
     ] {
+        assert!(MESSAGE.contains(from), "{from}");
         assert!(Cleartext::parse(&MESSAGE.replacen(from, to, 1)).is_err(), "{from}");
     }
+}
+
+/// The samples of RFC 9580 (A.3, A.6): keys and signatures of version 6.
+#[test]
+fn version_6_is_understood() {
+    let keys = keyring(&[include_bytes!("../../tests/fetch/openpgp/rfc9580-key.asc")]);
+    let message = include_str!("../../tests/fetch/openpgp/rfc9580.asc");
+    let by = Cleartext::parse(message).unwrap().verify(&keys, NOW).unwrap();
+    assert_eq!(by, ["CB186C4F0609A697E4D52DFA6C722B0C1F1E27C18A56708F6525EC27BAD9ACC9"]);
+    let changed = Cleartext::parse(&message.replace("tofu", "meat")).unwrap();
+    assert!(matches!(changed.verify(&keys, NOW), Err(Fault::Bad(_))));
 }
 
 #[test]
 fn armour_is_taken_off() {
     let text = b"-----BEGIN PGP SIGNATURE-----\nVersion: x\n\naGVs\nbG8=\n=abcd\n-----END PGP SIGNATURE-----\n";
-    assert_eq!(armor::decode(text).unwrap(), b"hello");
-    assert_eq!(armor::decode(&text[..60]), None, "it must end");
-    assert_eq!(armor::decode(b"plain"), None);
-    assert_eq!(armor::decode(&[0x99, 1]).unwrap(), [0x99, 1]);
+    assert_eq!(read::unarmoured(text).unwrap(), b"hello");
+    assert_eq!(read::unarmoured(&text[..60]), None, "it must end");
+    assert_eq!(read::unarmoured(b"plain"), None);
+    assert_eq!(read::unarmoured(&[0x99, 1]).unwrap(), [0x99, 1]);
 }
+
+static UBUNTU_BINARY: LazyLock<Vec<u8>> = LazyLock::new(|| read::unarmoured(UBUNTU).unwrap());
+static UBUNTU_ALONE: LazyLock<Keyring> = LazyLock::new(|| keyring(&[UBUNTU]));
 
 proptest! {
     #[test]
@@ -116,6 +151,12 @@ proptest! {
         packet.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_be_bytes());
         packet.extend_from_slice(&bytes);
         keys.add("test", &packet);
+        // Nothing that is said of a key means anything unless it signed it.
+        let mut about = UBUNTU_BINARY.clone();
+        about.extend_from_slice(&packet);
+        let mut ours = Keyring::default();
+        prop_assert!(ours.add("test", &about) >= 1);
+        prop_assert_eq!(&ours.keys()[0], &UBUNTU_ALONE.keys()[0]);
         prop_assert!(verify(b"data", &bytes, &keys, 0).is_err());
         prop_assert!(verify(b"data", &packet, &keys, 0).is_err());
     }

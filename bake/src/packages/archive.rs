@@ -157,10 +157,9 @@ fn signed_release(
         let text =
             String::from_utf8(message.clone()).map_err(|_| refused("they are no text".into()))?;
         let clear = Cleartext::parse(&text).map_err(refused)?;
-        openpgp::verify(clear.text.as_bytes(), clear.signature.as_bytes(), keyring, now)
-            .map_err(|fault| untrusted(source, name, &fault))?;
+        clear.verify(keyring, now).map_err(|fault| untrusted(source, name, &fault))?;
         fetcher.remember(name, &inline, &message)?;
-        return Ok(clear.text);
+        return Ok(clear.text());
     }
     let (plain, detached) =
         (url(&format!("{folder}Release"))?, url(&format!("{folder}Release.gpg"))?);

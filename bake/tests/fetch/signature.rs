@@ -132,9 +132,16 @@ const BOTH: [SignedBy; 2] = [SignedBy::Detached, SignedBy::Sums];
 
 #[test]
 fn what_the_publisher_signed_is_believed_and_remembered() {
-    for (by, algorithm) in
-        [(BOTH[0], "rsa3072"), (BOTH[1], "ed25519"), (BOTH[0], "ed25519"), (BOTH[1], "rsa4096")]
-    {
+    for (by, algorithm) in [
+        (BOTH[0], "rsa3072"),
+        (BOTH[1], "ed25519"),
+        (BOTH[0], "ed25519"),
+        (BOTH[1], "rsa4096"),
+        (BOTH[0], "nistp256"),
+        (BOTH[1], "nistp384"),
+        (BOTH[0], "nistp521"),
+        (BOTH[1], "secp256k1"),
+    ] {
         let mut publisher = Publisher::new(by, algorithm);
         publisher.bench.options.require_signature = true;
         let base = publisher.base().unwrap();
@@ -149,8 +156,28 @@ fn what_the_publisher_signed_is_believed_and_remembered() {
 }
 
 #[test]
-fn a_kind_of_key_that_is_not_understood_is_refused() {
-    Publisher::new(SignedBy::Detached, "nistp256").refused("algorithm 19 is not supported");
+fn a_kind_of_key_that_is_weak_or_not_understood_is_refused() {
+    for (algorithm, reason) in [
+        ("brainpoolP256r1", "ECDSA over brainpoolP256r1 is not supported"),
+        ("dsa2048", "algorithm 17 is not supported"),
+        ("rsa1024", "RSA of 1024 bits is too weak"),
+    ] {
+        Publisher::new(SignedBy::Detached, algorithm).refused(reason);
+    }
+}
+
+#[test]
+fn a_signature_over_text_holds_whatever_ends_its_lines() {
+    let publisher = Publisher::new(SignedBy::Sums, "nistp256");
+    publisher.sign(&["--textmode"]);
+    let list = publisher.files.lock().unwrap()["/os/SHA256SUMS"].clone();
+    let dos = String::from_utf8(list).unwrap().replace('\n', "\r\n");
+    publisher.put("SHA256SUMS", dos.clone());
+    publisher.base().unwrap();
+    // One over bytes does not.
+    let publisher = Publisher::new(SignedBy::Sums, "nistp256");
+    publisher.put("SHA256SUMS", dos);
+    publisher.refused("does not fit");
 }
 
 #[test]

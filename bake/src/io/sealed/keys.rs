@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use age::x25519::Identity;
 use nodeconf::Secret;
 
 use super::Lock;
-use super::wrap::Identity;
 use crate::error::{Error, IoContext, Result};
 
 /// Tells a passphrase for the thing named, or `None` where there is nobody to ask.
@@ -65,7 +65,7 @@ impl Keys {
     /// [`Error::Usage`] where there are none, and what reading them fails with.
     pub fn recipients(&self, what: &str) -> Result<Lock> {
         let all = self.identities(what)?;
-        Lock::of(&all.iter().map(|one| one.recipient()).collect::<Vec<_>>())
+        Lock::of(&all.iter().map(|one| one.to_public().to_string()).collect::<Vec<_>>())
     }
 
     pub(super) fn identities(&self, what: &str) -> Result<Vec<Identity>> {
@@ -89,7 +89,7 @@ fn read(path: &Path) -> Result<Vec<Identity>> {
     for (number, line) in
         text.lines().enumerate().filter(|(_, l)| !l.is_empty() && !l.starts_with('#'))
     {
-        all.push(Identity::parse(line).ok_or_else(|| {
+        all.push(line.parse().map_err(|_| {
             // Never the line: it may be a key all the same.
             let what = format!("{}, line {}", path.display(), number + 1);
             Error::Corrupt { what, reason: "not an age identity (AGE-SECRET-KEY-1…)".into() }

@@ -1,28 +1,29 @@
-//! Bytes that only who has a key can read: files of the age format (c2sp.org/age, version 1).
+//! Bytes that only who has a key can read: files of the age format, by crate `age`.
 //!
-//! A random *file key* is wrapped for each recipient in a stanza of the `header`; everything else
-//! follows from it: the header's authentication code, and the key of the `payload`.
+//! What is ours is whom a file is for and where keys come from; how much a passphrase may cost; and
+//! which fault is the user's, which the file's.
 
-mod header;
 mod keys;
-mod payload;
-mod wrap;
 
 use std::fmt;
+use std::io::{Read, Write};
 
+use age::armor::{ArmoredReader, ArmoredWriter, Format};
+use age::secrecy::SecretString;
+use age::{DecryptError, Decryptor, Encryptor, Identity, scrypt, x25519};
 use nodeconf::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use header::Header;
-use wrap::{FileKey, Recipient};
 
 pub use keys::Keys;
 
 /// First bytes of a binary and of a text file.
-const BEGINNINGS: [&[u8]; 2] = [header::VERSION.as_bytes(), b"-----BEGIN AGE ENCRYPTED FILE-----"];
-/// Label of the text form.
-const LABEL: &str = "AGE ENCRYPTED FILE";
+const BEGINNINGS: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----"];
+/// scrypt's cost, as a power of two: 128 MiB and a part of a second for each guess.
+const WORK: u8 = 17;
+/// What we are ready to spend on a file that another tool made: 1 GiB.
+const MOST_WORK: u8 = 20;
 
 /// What closes a file, and opens it again.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Lock {
         if recipients.is_empty() {
             return Err(Error::Usage("encrypting for nobody: name a recipient".into()));
         }
-        recipients.iter().try_for_each(|text| Recipient::parse(text).map(drop))?;
+        recipients.iter().try_for_each(|text| recipient(text).map(drop))?;
         Ok(Self::Recipients(recipients.to_vec()))
     }
 }
@@ -78,60 +79,93 @@ pub struct Opened {
 /// [`Error::Usage`] where no key was given or none fits, [`Error::Corrupt`] where the file is
 /// damaged, [`Error::Unsupported`] where opening it would take too much.
 pub fn open(what: &str, bytes: &[u8], keys: &Keys) -> Result<Opened> {
-    let corrupt = |reason: String| Error::Corrupt { what: what.into(), reason };
-    let unarmored;
-    let bytes = if bytes.starts_with(BEGINNINGS[1]) {
-        let found = pem::parse(bytes).map_err(|e| corrupt(e.to_string()))?;
-        if found.tag() != LABEL {
-            return Err(corrupt("it does not end as it begins".into()));
-        }
-        unarmored = found.into_contents();
-        &unarmored
+    let failed = |fault| failed(what, fault);
+    let file = Decryptor::new_buffered(ArmoredReader::new(bytes)).map_err(failed)?;
+    let (mut clear, passphrase) = if file.is_scrypt() {
+        let text = keys.passphrase(what)?;
+        let mut identity = scrypt::Identity::new(secret(&text));
+        identity.set_max_work_factor(MOST_WORK);
+        let clear = file.decrypt(std::iter::once(&identity as &dyn Identity));
+        (clear.map_err(failed)?, Some(text))
     } else {
-        bytes
+        let identities = keys.identities(what)?;
+        let clear = file.decrypt(identities.iter().map(|one| one as &dyn Identity));
+        (clear.map_err(failed)?, None)
     };
-    let (header, rest) = Header::parse(bytes).map_err(corrupt)?;
-    let (key, passphrase) = match wrap::of_passphrase(&header).map_err(corrupt)? {
-        Some(hardened) => {
-            let text = keys.passphrase(what)?;
-            (hardened.unwrap(what, &text)?, Some(text))
-        }
-        None => (unwrap(what, &header, keys)?, None),
-    };
-    if !header.is_authentic(&key) {
-        return Err(corrupt("its header was changed".into()));
-    }
-    let content = payload::open(&key, rest).map_err(corrupt)?;
+    // Growing would leave copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    clear.read_to_end(&mut content).map_err(|_| Error::Corrupt {
+        what: what.into(),
+        reason: "its content was changed or cut off".into(),
+    })?;
     Ok(Opened { content, passphrase })
 }
 
-/// The file key, from whichever identity has it.
-fn unwrap(what: &str, header: &Header<'_>, keys: &Keys) -> Result<FileKey> {
-    let identities = keys.identities(what)?;
-    let found = identities
-        .iter()
-        .find_map(|identity| header.stanzas.iter().find_map(|stanza| identity.unwrap(stanza)));
-    found.ok_or_else(|| {
-        Error::Usage(format!("{what} is encrypted for others: none of the identities opens it"))
-    })
+/// Whose fault it is: who has no key, or the file.
+fn failed(what: &str, fault: DecryptError) -> Error {
+    let reason = match fault {
+        DecryptError::NoMatchingKeys => {
+            return Error::Usage(format!(
+                "{what} is encrypted for others: none of the identities opens it"
+            ));
+        }
+        DecryptError::DecryptionFailed => {
+            return Error::Usage(format!("{what} does not open: wrong passphrase, or damaged"));
+        }
+        DecryptError::ExcessiveWork { required, .. } => {
+            let feature =
+                format!("a passphrase hardened 2^{required} times, more than 2^{MOST_WORK}");
+            return Error::Unsupported { what: what.into(), feature };
+        }
+        DecryptError::UnknownFormat => "it is of another version of age",
+        DecryptError::InvalidMac => "its header was changed",
+        DecryptError::Io(_) => "it is damaged or cut off",
+        _ => "its header is damaged",
+    };
+    Error::Corrupt { what: what.into(), reason: reason.into() }
 }
 
 /// Seals `content`, as text.
 ///
 /// # Errors
-/// [`Error::Usage`] for a recipient that is none, [`Error::Io`] where the system has no randomness.
+/// [`Error::Usage`] for a recipient that is none.
+///
+/// # Panics
+/// Where the system has no randomness.
 pub fn seal(content: &[u8], lock: &Lock) -> Result<Vec<u8>> {
-    let key = FileKey::new()?;
-    let stanzas = match lock {
+    let file = match lock {
         Lock::Recipients(all) => {
-            all.iter().map(|text| Recipient::parse(text)?.wrap(&key)).collect::<Result<_>>()?
+            let all = all.iter().map(|text| recipient(text)).collect::<Result<Vec<_>>>()?;
+            Encryptor::with_recipients(all.iter().map(|one| one as &dyn age::Recipient))
         }
-        Lock::Passphrase(text) => vec![wrap::by_passphrase(text, &key)?],
+        Lock::Passphrase(text) => {
+            let mut recipient = scrypt::Recipient::new(secret(text));
+            recipient.set_work_factor(WORK);
+            Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
+        }
     };
-    let mut file = header::write(&stanzas, &key);
-    payload::seal(&key, content, &mut file)?;
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    Ok(pem::encode_config(&pem::Pem::new(LABEL, file), config).into_bytes())
+    let file = file.map_err(|e| Error::Usage(e.to_string()))?;
+    let text = (|| {
+        let armor = ArmoredWriter::wrap_output(Vec::new(), Format::AsciiArmor)?;
+        let mut sealed = file.wrap_output(armor)?;
+        sealed.write_all(content)?;
+        sealed.finish()?.finish()
+    })();
+    Ok(text.expect("memory takes what is written"))
+}
+
+/// A public key as text.
+fn recipient(text: &str) -> Result<x25519::Recipient> {
+    text.parse().map_err(|_| {
+        // A private key that was taken for the public one must not be shown.
+        let shown = if text.starts_with("age1") { text } else { "what was given" };
+        Error::Usage(format!("{shown} is no recipient: `age1` and 58 characters are one"))
+            .hint("`age-keygen -o key.txt` makes a key and prints its recipient")
+    })
+}
+
+fn secret(text: &Secret) -> SecretString {
+    text.expose().to_owned().into()
 }
 
 #[cfg(test)]

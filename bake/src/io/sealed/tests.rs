@@ -76,6 +76,22 @@ fn a_passphrase_opens_what_it_sealed_and_is_asked_for_once() {
     assert_eq!(times.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
+/// Opening must not cost more than we are ready to spend, whatever a file asks for.
+#[test]
+fn a_passphrase_may_not_cost_too_much() {
+    let sealed = seal(b"x", &Lock::Passphrase(Secret::new("correct horse"))).unwrap();
+    let mut binary = Vec::new();
+    ArmoredReader::new(&*sealed).read_to_end(&mut binary).unwrap();
+    let at = binary.windows(4).position(|w| w == b" 17\n").expect("the cost of what we seal");
+    for (cost, refused) in
+        [(b"21", "2^21 times, more than 2^20"), (b"63", "2^63 times"), (b"01", "damaged")]
+    {
+        binary[at + 1..at + 3].copy_from_slice(cost);
+        let fault = open("f", &binary, &knowing("correct horse")).unwrap_err();
+        assert!(fault.to_string().contains(refused), "{fault}");
+    }
+}
+
 /// Pieces are whole, partial and none at all.
 #[test]
 fn every_length_is_read_by_both() {
