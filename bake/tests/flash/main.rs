@@ -11,4 +11,5 @@ mod faults;
 mod refusals;
 mod runs;
 mod shelf;
+mod taken;
 mod world;

@@ -46,12 +46,15 @@ impl Disk {
         let len = io::Seek::seek(&mut &file, io::SeekFrom::End(0)).at("measuring", &device.path)?;
         let known = device.sequence.is_none() || sequence.is_none() || device.sequence == sequence;
         if number != device.number || len != device.size || !known {
-            let action = format!("write to {device}");
             let reason = "another device or card has taken its place since it was looked at";
-            return Err(Error::Refused { action, reason: reason.into() });
+            return Err(refused(device, reason));
         }
         let name = device.path.file_name().unwrap_or_default();
         let folder = root.join("sys/class/block").join(name);
+        // Linux opens it all the same.
+        if text(&folder.join("ro")).as_deref() != Some("0") {
+            return Err(refused(device, "it is write-protected"));
+        }
         let block = device.block;
         Ok(Self { file, len, block, folder, sequence, zeroes: true, discards: true })
     }
@@ -62,20 +65,20 @@ fn open(device: &Device) -> Result<File> {
         Ok(file) => return Ok(file),
         Err(error) => error,
     };
-    let refused = |reason: &str| Error::Refused {
-        action: format!("write to {device}"),
-        reason: reason.to_owned(),
-    };
     match Errno::from_io_error(&error) {
-        Some(Errno::BUSY) => Err(refused("the kernel has it in use").hint(
+        Some(Errno::BUSY) => Err(refused(device, "the kernel has it in use").hint(
             "something that we cannot see holds it: another program, or a mount in a container",
         )),
-        Some(Errno::ROFS) => Err(refused("it is write-protected")),
+        Some(Errno::ROFS) => Err(refused(device, "it is write-protected")),
         Some(Errno::ACCESS | Errno::PERM) => {
             super::udisks::open(device).map_err(|asked| permission::explain(device, error, &asked))
         }
         _ => Err(Error::io("opening", &device.path, error)),
     }
+}
+
+fn refused(device: &Device, reason: &str) -> Error {
+    Error::Refused { action: format!("write to {device}"), reason: reason.to_owned() }
 }
 
 /// `false` where the device cannot, so that nobody asks again.
