@@ -6,7 +6,7 @@ use std::path::Path;
 use super::build::{Sources, Workshop, base_name};
 use crate::catalogue;
 use crate::error::{Error, IoContext, Result};
-use crate::event::Sink;
+use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
 use crate::io::digest::Sha256;
 use crate::lock::{Base, Lock, OwnFile, Package, Part, Selection, VERSION, own_path};
@@ -53,7 +53,23 @@ pub fn make(
         }
     }
     lock.sort();
+    if let Some(message) = unpinned(&lock.container_images) {
+        sink.emit(Event::Warning { message });
+    }
     Ok(lock)
+}
+
+/// What is to be said of container images that have a tag and no digest.
+fn unpinned(images: &[String]) -> Option<String> {
+    let loose = images.iter().filter(|name| !name.contains("@sha256:"));
+    let loose: Vec<&str> = loose.map(String::as_str).collect();
+    (!loose.is_empty()).then(|| {
+        format!(
+            "not pinned, but for what the archive of container images has: nodes pull whatever \
+             {} is then; NAME@sha256:… in the manifest pins it",
+            loose.join(", ")
+        )
+    })
 }
 
 fn base(workshop: &Workshop, source: &ImageSource, fetcher: &Fetcher<'_>) -> Result<Base> {

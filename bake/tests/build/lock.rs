@@ -129,6 +129,15 @@ fn an_update_says_what_changed() {
     assert!(said.contains("file manifests/probe.yaml"), "{said}");
     assert!(said.contains("container image registry.example/probe:1.3: new"), "{said}");
     done(bake(here, &["lock", "--check"]));
+    let warned = |out: Output| {
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        done(out);
+        said.contains("not pinned") && said.contains("registry.example/probe:1.3")
+    };
+    assert!(warned(bake(here, &["lock", "--check"])));
+    let pinned = format!("probe:1.3@sha256:{}", "0".repeat(64));
+    change(&bench.path("manifests/probe.yaml"), "probe:1.3", &pinned);
+    assert!(!warned(bake(here, &["lock", "--update"])));
     fs::write(bench.path("edge.lock.yaml"), "what: is this\n").unwrap();
     failed(bake(here, &["lock", "--check"]), 2);
     done(bake(here, &["lock", "--update"]));
