@@ -6,6 +6,7 @@ mod support;
 mod documents;
 mod flash;
 mod images;
+mod locked;
 mod os_list;
 mod personalise;
 mod rebuild;

@@ -6,6 +6,7 @@
 mod support;
 
 mod needles;
+mod outputs;
 mod where_they_belong;
 
 use std::collections::BTreeMap;
@@ -61,9 +62,29 @@ struct Said(Vec<(String, Vec<u8>)>);
 
 impl Said {
     fn run(&mut self, bench: &Bench, arguments: &[&str]) -> Option<i32> {
-        let out = bench.run(arguments);
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_bake"))
+            .args(["--cache-dir", "cache"])
+            .args(arguments)
+            .current_dir(bench.dir.path())
+            .env("TMPDIR", bench.path("tmp"))
+            .env("SOURCE_DATE_EPOCH", "1750000000")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
         self.0.push((format!("{arguments:?}"), [out.stdout, out.stderr].concat()));
         out.status.code()
+    }
+
+    /// The secrets that can be read in it.
+    fn shows(&self, needles: &Needles) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (run, output) in &self.0 {
+            let found = needles.count(output);
+            wrong.extend(
+                found.keys().map(|(secret, form)| format!("{run} shows {secret} as {form}")),
+            );
+        }
+        wrong
     }
 
     fn last(&self) -> String {
@@ -246,21 +267,22 @@ fn files_below(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+/// The cluster's secrets with those of the profile, and a search for them.
+fn needles_of(bench: &Bench) -> (BTreeMap<String, String>, Needles) {
+    let mut secrets = of_file(&fs::read_to_string(bench.path("edge.secrets.json")).unwrap());
+    assert!(secrets.len() >= 20, "{:?}", secrets.keys());
+    secrets.extend(OWN.map(|(what, text)| (what.to_owned(), text.to_owned())));
+    let needles = Needles::new(&secrets);
+    (secrets, needles)
+}
+
 fn scan(shipped: &str, nodes: &[Node]) {
     let bench = Bench::new(&profile(shipped));
     packages(&bench);
     fs::create_dir(bench.path("tmp")).unwrap();
     let said = bake_all(&bench, nodes);
-    let json = fs::read_to_string(bench.path("edge.secrets.json")).unwrap();
-    let mut secrets = of_file(&json);
-    assert!(secrets.len() >= 20, "{:?}", secrets.keys());
-    secrets.extend(OWN.map(|(what, text)| (what.to_owned(), text.to_owned())));
-    let needles = Needles::new(&secrets);
-    let mut wrong = Vec::new();
-    for (run, output) in &said.0 {
-        let found = needles.count(output);
-        wrong.extend(found.keys().map(|(secret, form)| format!("{run} shows {secret} as {form}")));
-    }
+    let (secrets, needles) = needles_of(&bench);
+    let mut wrong = said.shows(&needles);
     for node in nodes {
         for image in [format!("{}.img", node.name), format!("{}.json.img", node.name)] {
             let strays = strays(&bench.path(&image), node, &needles);
