@@ -161,6 +161,34 @@ proptest! {
         prop_assert!(verify(b"data", &packet, &keys, 0).is_err());
     }
 
+    /// What was signed and signatures that strangers changed somewhere.
+    #[test]
+    fn what_is_damaged_is_judged_calmly(
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4),
+        cut in proptest::option::weighted(0.3, any::<usize>()),
+    ) {
+        let damaged = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            for (at, to) in &changes {
+                let at = at % bytes.len();
+                bytes[at] = *to;
+            }
+            bytes.truncate(cut.map_or(usize::MAX, |at| at % bytes.len()));
+            bytes
+        };
+        let keys = &*UBUNTU_ALONE;
+        let _ = verify(SUMS, &damaged(SIGNATURE), keys, NOW);
+        let (text, signature) = MESSAGE.split_at(MESSAGE.rfind("-----BEGIN").unwrap());
+        let message = [text.as_bytes(), &damaged(signature.as_bytes())].concat();
+        if let Ok(message) = std::str::from_utf8(&message).map_err(drop).and_then(|m| Cleartext::parse(m).map_err(drop)) {
+            let _ = message.verify(keys, NOW);
+        }
+        if damaged(SUMS) != SUMS {
+            prop_assert!(verify(&damaged(SUMS), SIGNATURE, keys, NOW).is_err());
+        }
+        Keyring::default().add("test", &damaged(&UBUNTU_BINARY));
+    }
+
     #[test]
     fn any_text_is_refused_calmly(text in "\\PC{0,80}") {
         prop_assert!(Cleartext::parse(&text).is_err());
