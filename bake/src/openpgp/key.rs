@@ -24,6 +24,8 @@ pub struct Key {
     pub(super) created: u64,
     pub(super) expires: Option<u64>,
     pub(super) revoked: bool,
+    /// When the newest that its certificate says of it was said.
+    pub(super) said: u64,
 }
 
 /// What is computed with.
@@ -48,13 +50,20 @@ pub struct Keyring {
 
 impl Keyring {
     /// Adds the keys of a file (binary or armoured) that messages call `origin`; what of it we do
-    /// not understand is left out. Returns how many keys it had.
+    /// not understand is left out. Of a key that is there already, the copy with the newest that
+    /// its owner said of it counts; a revocation in any copy does. Returns how many keys it had.
     pub fn add(&mut self, origin: &str, bytes: &[u8]) -> usize {
         self.origins.push(origin.to_owned());
         let bytes = read::unarmoured(bytes).unwrap_or_default();
-        let before = self.keys.len();
-        self.keys.extend(read::certificates(&bytes).flat_map(|one| selfsigned::signing(&one)));
-        self.keys.len() - before
+        let mut had = 0;
+        for key in read::certificates(&bytes).flat_map(|one| selfsigned::signing(&one)) {
+            had += 1;
+            match self.keys.iter_mut().find(|known| known.is(&key)) {
+                Some(known) => known.learn(key),
+                None => self.keys.push(key),
+            }
+        }
+        had
     }
 
     /// The same keyring with only the keys, or keys of the same file, that `fingerprints` name.
@@ -102,6 +111,19 @@ impl Key {
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
         self.expires
+    }
+
+    /// Whether both are copies of one key of one certificate.
+    fn is(&self, other: &Self) -> bool {
+        (&self.fingerprint, &self.certificate) == (&other.fingerprint, &other.certificate)
+    }
+
+    fn learn(&mut self, copy: Self) {
+        let revoked = self.revoked || copy.revoked;
+        if copy.said > self.said {
+            *self = copy;
+        }
+        self.revoked = revoked;
     }
 
     fn id(&self) -> KeyId {

@@ -14,6 +14,7 @@ pub(super) fn signing(certificate: &SignedPublicKey) -> Vec<Key> {
     let primary = &certificate.primary_key;
     let own = newest(own_signatures(certificate));
     let expires = own.and_then(|own| expires(primary, own));
+    let said = own.map_or(0, at);
     let details = &certificate.details;
     let mut revocations = details.revocation_signatures.iter();
     let revoked = revocations.any(|s| sound(s, primary) && s.verify_key(primary).is_ok());
@@ -25,6 +26,7 @@ pub(super) fn signing(certificate: &SignedPublicKey) -> Vec<Key> {
     for key in &mut keys {
         key.revoked |= revoked;
         key.expires = [key.expires, expires].into_iter().flatten().min();
+        key.said = key.said.max(said);
     }
     if own.and_then(flags).is_none_or(|flags| flags.sign()) {
         keys.push(Key {
@@ -34,6 +36,7 @@ pub(super) fn signing(certificate: &SignedPublicKey) -> Vec<Key> {
             material: Material::Primary(Box::new(primary.clone())),
             expires,
             revoked,
+            said,
         });
     }
     keys
@@ -90,6 +93,7 @@ fn signing_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey) -> Option<Ke
         material: Material::Subkey(Box::new(key.clone())),
         expires: expires(key, binding),
         revoked,
+        said: at(binding),
     })
 }
 
@@ -104,6 +108,11 @@ fn sound(signature: &Signature, key: &impl KeyDetails) -> bool {
 /// Of several signatures about the same, the newest counts (RFC 9580, 5.2.3.10).
 fn newest<'s>(signatures: impl Iterator<Item = &'s Signature>) -> Option<&'s Signature> {
     signatures.max_by_key(|signature| signature.created())
+}
+
+/// When it was made, in seconds since 1970-01-01 UTC.
+fn at(signature: &Signature) -> u64 {
+    signature.created().map_or(0, |time| time.as_secs().into())
 }
 
 fn expires(key: &impl KeyDetails, signature: &Signature) -> Option<u64> {

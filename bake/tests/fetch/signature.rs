@@ -83,12 +83,16 @@ impl Publisher {
         keys.map(|key| key.trim_matches(':').to_owned()).collect()
     }
 
-    /// Gives bake the publisher's key as it is now.
-    fn trust(&mut self, key: &str) {
+    fn exported(&self, key: &str) -> Vec<u8> {
         let path = self.path("key.gpg");
         self.gpg(&["--output", &path.display().to_string(), "--export", key]);
+        fs::read(path).unwrap()
+    }
+
+    /// Gives bake the publisher's key as it is now.
+    fn trust(&mut self, key: &str) {
         let mut keyring = Keyring::default();
-        keyring.add("key.gpg", &fs::read(path).unwrap());
+        keyring.add("key.gpg", &self.exported(key));
         self.bench.options.keyring = keyring;
     }
 
@@ -224,15 +228,32 @@ fn keys_that_expired_or_were_revoked_are_refused() {
     publisher.sign(&["--faked-system-time", "20200301T000000", "--local-user", &old]);
     publisher.refused("the key expired on 2020-12-31");
 
+    // An old copy, shipped perhaps, does not hide one that its owner has made last longer.
+    let before = publisher.exported(&old);
+    publisher.gpg(&["--faked-system-time", "20200601T000000", "--quick-set-expire", &old, "0"]);
+    let after = publisher.exported(&old);
+    for copies in [[&before, &after], [&after, &before]] {
+        publisher.bench.options.keyring = Keyring::default();
+        for copy in copies {
+            assert_eq!(publisher.bench.options.keyring.add("copy", copy), 1);
+        }
+        let base = publisher.base().unwrap();
+        assert_eq!(base.verified.to_string(), format!("digest, signature by {old}"));
+        publisher.bench.dir = tempfile::tempdir().unwrap();
+    }
+
     let revoked = publisher.key(&[], "ed25519", "never");
     publisher.request.signature.as_mut().unwrap().keys = vec![revoked.clone()];
     publisher.sign(&["--local-user", &revoked]);
+    let unrevoked = publisher.exported(&revoked);
     // GnuPG keeps a revocation for every key it makes, with a colon before it for safety.
     let text =
         fs::read_to_string(publisher.path("openpgp-revocs.d").join(format!("{revoked}.rev")));
     fs::write(publisher.path("rev"), text.unwrap().replace(":-----BEGIN", "-----BEGIN")).unwrap();
     publisher.gpg(&["--import", &publisher.path("rev").display().to_string()]);
     publisher.trust(&revoked);
+    publisher.refused("the key was revoked");
+    publisher.bench.options.keyring.add("copy from before", &unrevoked);
     publisher.refused("the key was revoked");
 }
 
