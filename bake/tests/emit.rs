@@ -90,6 +90,24 @@ fn a_raw_output_is_sparse_private_and_what_the_image_says() {
 }
 
 #[test]
+fn without_a_digest_the_bytes_are_the_same_with_holes_in_the_base_and_without() {
+    let dir = tempfile::tempdir().expect("dir");
+    let sparse = base(dir.path());
+    let full = dir.path().join("full.img");
+    std::fs::write(&full, std::fs::read(&sparse).expect("base")).expect("base without holes");
+    for base in [sparse, full] {
+        let (image, used) = edited(&base, dir.path());
+        let out = dir.path().join("node1.img");
+        let emitted = written(&image, &used, &Spec { digest: false, ..Spec::new(&out) });
+        assert_eq!((emitted.sha256, emitted.method), (None, Method::Copy));
+        assert!(std::fs::read(&out).expect("output") == expected(&image, &used));
+        let blocks = std::fs::metadata(&out).expect("output").blocks();
+        assert!(blocks * 512 < 4 * MIB, "{blocks} blocks of {}", base.display());
+        std::fs::remove_file(&out).expect("remove");
+    }
+}
+
+#[test]
 fn compressed_outputs_unpack_to_the_same_bytes() {
     let dir = tempfile::tempdir().expect("dir");
     let (image, used) = edited(&base(dir.path()), dir.path());

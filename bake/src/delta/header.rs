@@ -10,7 +10,7 @@ use crate::emit::InUse;
 use crate::error::{Error, Result};
 
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// First bytes of every delta.
 pub(super) const MAGIC: [u8; 8] = *b"BAKEDLT\n";
 /// Magic, version, length of the header, SHA-256 of the header.
@@ -52,7 +52,7 @@ pub struct Subject {
 pub struct Golden {
     /// Length in bytes.
     pub len: u64,
-    /// [`crate::emit::Identity`] in hexadecimal.
+    /// [`super::identity`] in hexadecimal.
     pub identity: String,
     /// First byte and end of each range in use, ascending.
     pub used: Vec<(u64, u64)>,

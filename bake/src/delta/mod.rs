@@ -5,6 +5,7 @@
 //! image is found before anything is made of it.
 
 mod header;
+pub mod identity;
 mod read;
 mod write;
 

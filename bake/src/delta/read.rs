@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use zstd::zstd_safe::DParameter;
 
 use super::header::{Extent, Header, LONGEST, cut_short};
-use crate::emit::{Identity, InUse};
+use super::identity;
+use crate::emit::InUse;
 use crate::error::{Error, IoContext, Result};
 use crate::store::{BlockStore, FileSource, Image, Payload, ReadAt};
 use crate::sys::interrupt::Cancel;
@@ -18,8 +19,6 @@ use crate::sys::interrupt::Cancel;
 const IN_MEMORY: u64 = 4 << 20;
 /// What zstd's levels up to 19 need; more is nothing we wrote.
 const WINDOW_LOG: u32 = 23;
-/// Bytes of a golden image that are read at a time.
-const STEP: usize = 1 << 20;
 
 /// A delta that is what it was when it was written.
 #[derive(Debug, Clone)]
@@ -102,20 +101,7 @@ impl Delta {
         if golden.len() != wanted.len {
             return wrong(format!("it is {} bytes long, not {}", golden.len(), wanted.len));
         }
-        let mut identity = Identity::new(golden.len());
-        let mut buffer = vec![0; STEP];
-        for range in wanted.used().ranges() {
-            identity.start(range);
-            let mut at = range.start;
-            while at < range.end {
-                cancel.check()?;
-                let len = usize::try_from(range.end - at).unwrap_or(STEP).min(STEP);
-                golden.read_at(at, &mut buffer[..len]).at("reading", name)?;
-                identity.update(&buffer[..len]);
-                at += len as u64;
-            }
-        }
-        let found = identity.finish();
+        let found = identity::of_source(golden, &wanted.used(), name, cancel)?;
         if found == wanted.identity {
             return Ok(());
         }

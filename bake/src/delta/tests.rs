@@ -5,10 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 
-use super::{Delta, Golden, Subject, write};
-use crate::emit::{Identity, InUse};
+use super::{Delta, Golden, Subject, identity, write};
+use crate::emit::InUse;
 use crate::error::{Error, Exit};
-use crate::store::{BlockStore, BytesSource, Image, ReadAt};
+use crate::store::{BlockStore, BytesSource, FileSource, Image, Payload, ReadAt};
 use crate::sys::interrupt::Cancel;
 
 const BLOCK: u64 = 4096;
@@ -33,13 +33,20 @@ fn noise(len: u64, seed: u64) -> Vec<u8> {
 }
 
 fn golden_of(bytes: &[u8], used: &InUse) -> Golden {
-    let mut identity = Identity::new(bytes.len() as u64);
-    for range in used.ranges() {
-        identity.start(range);
-        identity.update(&bytes[range.start as usize..range.end as usize]);
-    }
+    let identity = described(bytes, used);
     let used = used.ranges().iter().map(|r| (r.start, r.end)).collect();
-    Golden { len: bytes.len() as u64, identity: identity.finish(), used }
+    Golden { len: bytes.len() as u64, identity, used }
+}
+
+/// The identity as docs/delta-format.md has it.
+fn described(bytes: &[u8], used: &InUse) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&(bytes.len() as u64).to_le_bytes());
+    for range in used.ranges() {
+        hash.update(&range.start.to_le_bytes()).update(&range.end.to_le_bytes());
+        hash.update(&bytes[range.start as usize..range.end as usize]);
+    }
+    hash.finalize().to_hex().to_string()
 }
 
 /// A golden image, its delta, and what must come out.
@@ -154,6 +161,36 @@ proptest! {
         all.extend(bytes);
         prop_assert!(Delta::read(&all[..], "node.delta").is_err());
     }
+}
+
+/// In layers or in a file, with holes or without: one image, one identity.
+#[test]
+fn an_image_is_the_same_in_layers_and_in_a_file() {
+    const LONG: u64 = 3 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let (base, whole) = (dir.path().join("base"), dir.path().join("whole"));
+    let file = std::fs::File::create(&base).unwrap();
+    file.set_len(LONG).unwrap();
+    crate::sys::file::write_all_at(&file, &noise(900_000, 5), 500_000).unwrap();
+    let mut image = Image::new(Arc::new(FileSource::open(&base).unwrap()));
+    image.grow(LONG + 5000).unwrap();
+    let payload = Payload::bytes(noise(700_000, 6));
+    image.write_at(700, b"from memory").unwrap();
+    image.freeze();
+    image.place(1_200_000, &payload, 9, 600_001).unwrap();
+    image.zero(800_000, 9000).unwrap();
+    image.write_at(LONG + 100, b"behind the base").unwrap();
+    let used = InUse::of([10..400_000, 450_000..LONG - 7, LONG + 50..LONG + 5000], LONG + 5000);
+    let mut bytes = vec![0; image.len() as usize];
+    image.read_at(0, &mut bytes).unwrap();
+    std::fs::write(&whole, &bytes).unwrap();
+    let (name, cancel) = (Path::new("golden.img"), Cancel::new());
+    let wanted = described(&bytes, &used);
+    assert_eq!(identity::of_image(&image, &used, name, &cancel).unwrap(), wanted);
+    let source = FileSource::open(&whole).unwrap();
+    assert_eq!(identity::of_source(&source, &used, name, &cancel).unwrap(), wanted);
+    let fewer = InUse::of(std::iter::once(10..400_000), LONG + 5000);
+    assert_ne!(identity::of_source(&source, &fewer, name, &cancel).unwrap(), wanted);
 }
 
 #[test]

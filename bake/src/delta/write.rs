@@ -45,6 +45,7 @@ pub fn write(
     out.write_all(&Header { node, golden, extents }.encode()?)?;
     let mut payload = zstd::Encoder::new(out, LEVEL)?;
     payload.include_checksum(true)?;
+    payload.set_pledged_src_size(Some(changed.bytes()))?;
     each_piece(&changed, &mut buffer, image, |_, bytes| payload.write_all(bytes))?;
     payload.finish()?.flush()
 }

@@ -103,7 +103,6 @@ pub(super) fn write(
         method: Method::Compress,
         sha256: spec.digest.then(|| hex::encode(target.hash.finalize())),
         image_sha256: digests.image,
-        identity: digests.identity,
         bmap: digests.bmap,
     })
 }

@@ -25,7 +25,6 @@ pub(super) struct MappedRange {
 pub(super) struct Digests {
     pub image: Option<String>,
     pub bmap: Option<Vec<MappedRange>>,
-    pub identity: Option<String>,
 }
 
 /// Walks the image for `write` with the hashing threads beside it that `spec` asks for.
@@ -41,14 +40,9 @@ pub(super) fn walk_hashing(
             let ranges = blocks(job.used, job.image.len());
             start(scope, &mut taps, move |chunks| hash_ranges(chunks, ranges))
         });
-        let identity = spec.identity.then(|| {
-            let (ranges, len) = (job.used.ranges().to_vec(), job.image.len());
-            start(scope, &mut taps, move |chunks| hash_identity(chunks, ranges, len))
-        });
         let walked = job.walk(&spec.path, &taps, write);
         drop(taps);
-        let digests =
-            Digests { image: image.map(join), bmap: bmap.map(join), identity: identity.map(join) };
+        let digests = Digests { image: image.map(join), bmap: bmap.map(join) };
         walked.map(|()| digests)
     })
 }
@@ -103,70 +97,8 @@ fn blocks(used: &InUse, len: u64) -> Vec<Range<u64>> {
 
 fn hash_ranges(chunks: Receiver<Chunk>, ranges: Vec<Range<u64>>) -> Vec<MappedRange> {
     let mut found = Vec::with_capacity(ranges.len());
-    let mut hash = Sha256::new();
-    each_range(chunks, ranges, |part| match part {
-        Part::Start(_) => {}
-        Part::Bytes(bytes) => hash.update(bytes),
-        Part::Zeros(len) => update_zeros(&mut hash, len),
-        Part::End(range) => {
-            let sha256 = hex::encode(std::mem::take(&mut hash).finalize());
-            found.push(MappedRange { range, sha256 });
-        }
-    });
-    found
-}
-
-fn hash_identity(chunks: Receiver<Chunk>, ranges: Vec<Range<u64>>, len: u64) -> String {
-    let mut identity = Identity::new(len);
-    each_range(chunks, ranges, |part| match part {
-        Part::Start(range) => identity.start(range),
-        Part::Bytes(bytes) => identity.update(bytes),
-        Part::Zeros(len) => update_zeros(&mut identity.0, len),
-        Part::End(_) => {}
-    });
-    identity.finish()
-}
-
-/// What an image is, whatever stands where nothing is in use: the SHA-256 of its length, and of
-/// each range in use its start, its end and its bytes. Numbers are 8 bytes, little endian.
-#[derive(Debug, Clone)]
-pub struct Identity(Sha256);
-
-impl Identity {
-    /// Of an image of `len` bytes.
-    #[must_use]
-    pub fn new(len: u64) -> Self {
-        Self(Sha256::new_with_prefix(len.to_le_bytes()))
-    }
-
-    /// Begins the next range in use.
-    pub fn start(&mut self, range: &Range<u64>) {
-        self.0.update(range.start.to_le_bytes());
-        self.0.update(range.end.to_le_bytes());
-    }
-
-    /// Takes the next bytes of it.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    /// In hexadecimal, after the last range.
-    #[must_use]
-    pub fn finish(self) -> String {
-        hex::encode(self.0.finalize())
-    }
-}
-
-/// What of a walk lies in the next of some ranges.
-enum Part<'c> {
-    Start(&'c Range<u64>),
-    Bytes(&'c [u8]),
-    Zeros(u64),
-    End(Range<u64>),
-}
-
-fn each_range(chunks: Receiver<Chunk>, ranges: Vec<Range<u64>>, mut take: impl FnMut(Part<'_>)) {
     let mut ranges = ranges.into_iter().peekable();
+    let mut hash = Sha256::new();
     for chunk in chunks {
         let part = match &chunk {
             Chunk::Data(at, bytes) => *at..at + bytes.len() as u64,
@@ -174,20 +106,19 @@ fn each_range(chunks: Receiver<Chunk>, ranges: Vec<Range<u64>>, mut take: impl F
         };
         while let Some(range) = ranges.peek().filter(|r| r.start < part.end) {
             let (start, end) = (range.start.max(part.start), range.end.min(part.end));
-            if range.start >= part.start {
-                take(Part::Start(range));
-            }
             match &chunk {
                 Chunk::Data(at, bytes) => {
                     let index = |offset: u64| usize::try_from(offset - at).unwrap_or(bytes.len());
-                    take(Part::Bytes(&bytes[index(start)..index(end)]));
+                    hash.update(&bytes[index(start)..index(end)]);
                 }
-                Chunk::Zeros(_) => take(Part::Zeros(end - start)),
+                Chunk::Zeros(_) => update_zeros(&mut hash, end - start),
             }
             if range.end > part.end {
                 break;
             }
-            ranges.next().into_iter().for_each(|range| take(Part::End(range)));
+            let sha256 = hex::encode(std::mem::take(&mut hash).finalize());
+            found.extend(ranges.next().map(|range| MappedRange { range, sha256 }));
         }
     }
+    found
 }

@@ -10,6 +10,7 @@ pub mod card;
 mod compress;
 mod digest;
 mod in_use;
+mod kernel;
 mod output;
 mod raw;
 mod stream;
@@ -23,9 +24,8 @@ use crate::store::{BlockStore, Image};
 use crate::sys::{self, interrupt::Cancel};
 use crate::units::human;
 
-pub use digest::Identity;
 pub use in_use::InUse;
-pub use output::Output;
+pub use output::{Output, link};
 
 /// The step name of every event from here.
 const STEP: &str = "emit";
@@ -70,8 +70,6 @@ pub struct Spec {
     /// Whether the sha256 of the image is taken. Every byte, holes included, goes through the
     /// hash: about half a second for each GiB on a processor with SHA instructions.
     pub digest: bool,
-    /// Whether the [`Identity`] of the image is taken, which counts only what is in use.
-    pub identity: bool,
     /// Where to write a block map (version 2.0), if at all.
     pub bmap: Option<PathBuf>,
     /// Whether to wait until the disk has it, so that a power cut cannot leave a name without
@@ -93,7 +91,6 @@ impl Spec {
             format,
             force: false,
             digest: true,
-            identity: false,
             bmap: None,
             sync: true,
             reflink: true,
@@ -127,8 +124,6 @@ pub struct Emitted {
     pub sha256: Option<String>,
     /// sha256 of the image, hexadecimal, if it was asked for: `sha256`, unless compressed.
     pub image_sha256: Option<String>,
-    /// [`Identity`] of the image, if it was asked for.
-    pub identity: Option<String>,
     /// How it was written.
     pub method: Method,
 }
@@ -196,7 +191,6 @@ pub fn emit(
         used_bytes: used.bytes(),
         sha256: written.sha256,
         image_sha256: written.image_sha256,
-        identity: written.identity,
         method: written.method,
     })
 }
@@ -245,7 +239,6 @@ struct Written {
     method: Method,
     sha256: Option<String>,
     image_sha256: Option<String>,
-    identity: Option<String>,
     bmap: Option<Vec<digest::MappedRange>>,
 }
 

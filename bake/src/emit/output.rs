@@ -28,6 +28,24 @@ pub struct Output {
     force: bool,
 }
 
+/// Makes `path` another name of the file `of`, in place of what was there; `false` where the file
+/// system gives files one name, or `of` is not there.
+///
+/// # Errors
+/// [`Error::Refused`] where `path` is no regular file; [`Error::Io`] where it cannot be replaced.
+pub fn link(of: &Path, path: &Path) -> Result<bool> {
+    let target = check_target(path, true)?;
+    let part = part_name(&target, 0);
+    let _ = fs::remove_file(&part);
+    if fs::hard_link(of, &part).is_err() {
+        return Ok(false);
+    }
+    // Renaming between two names of one file does nothing, and leaves both (rename(2)).
+    let renamed = fs::rename(&part, &target).at("naming", path);
+    let _ = fs::remove_file(&part);
+    renamed.map(|()| true)
+}
+
 /// The folder that `path` is in.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))

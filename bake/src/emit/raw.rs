@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::mpsc::sync_channel;
 
 use super::digest::{Digests, walk_hashing};
+use super::kernel;
 use super::stream::{Chunk, Job, QUEUE};
 use super::{Method, Output, Spec, Written};
 use crate::error::{Error, IoContext, Result};
@@ -20,11 +21,9 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
     file.set_len(job.image.len()).at("extending", &spec.path)?;
     let digests = if shared {
         change(job, file, spec)?;
-        if spec.digest || spec.identity || spec.bmap.is_some() {
-            walk_hashing(job, spec, |_| Ok(()))?
-        } else {
-            Digests::default()
-        }
+        if hashes(spec) { walk_hashing(job, spec, |_| Ok(()))? } else { Digests::default() }
+    } else if !hashes(spec) && kernel::copy(job, file, spec)? {
+        Digests::default()
     } else {
         copy(job, file, spec)?
     };
@@ -32,9 +31,13 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
         method: if shared { Method::Reflink } else { Method::Copy },
         sha256: digests.image.clone(),
         image_sha256: digests.image,
-        identity: digests.identity,
         bmap: digests.bmap,
     })
+}
+
+/// Whether every byte is to be seen.
+fn hashes(spec: &Spec) -> bool {
+    spec.digest || spec.bmap.is_some()
 }
 
 /// Copies what is in use: one thread reads, another writes, so that neither waits for the other.
@@ -58,7 +61,7 @@ pub(super) fn copy(job: &Job<'_>, file: &File, spec: &Spec) -> Result<Digests> {
 }
 
 /// Writes `bytes`, leaving holes for runs of zeros. The file is new there: holes read as zero.
-fn write_sparse(file: &File, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_sparse(file: &File, at: u64, bytes: &[u8]) -> std::io::Result<()> {
     let mut start = None;
     for (index, block) in bytes.chunks(STEP).enumerate() {
         let here = index * STEP;

@@ -58,6 +58,11 @@ pub fn rebuild(
 ) -> Result<Rebuilt> {
     let Request { attestation, was, plans, sources, folder } = request;
     let name = subject(&attestation, &was)?;
+    if name.ends_with(".delta") {
+        let feature = "it is about a delta, whose bytes hang on the golden image as well".into();
+        return Err(Error::Unsupported { what: attestation.display().to_string(), feature }
+            .hint("`bake fleet --deltas` into another folder makes both again"));
+    }
     let workplace = tempfile::tempdir_in(&folder).at("creating a folder in", &folder)?;
     let path = workplace.path().join(&name);
     match was.asked().node {

@@ -1,11 +1,14 @@
 //! `--set key=value`: changes to a profile's tree before it is checked.
 
+mod single;
+
 use super::path::{Path, Step};
 use super::tree::{Entry, Kind, Scalar, Tree, Value};
 use crate::error::{Error, Fault};
 
 /// Applies every option to `tree` in order. An item of a list is named by its index or by its
-/// `name` (`nodes.node1.address`). Returns where each option went.
+/// `name` (`nodes.node1.address`); one node of a range becomes an item of its own. Returns where
+/// each option went.
 ///
 /// # Errors
 /// [`Error::Invalid`] with every option that has no place.
@@ -14,7 +17,12 @@ pub fn apply(tree: &mut Tree, options: &[String]) -> Result<Vec<(Path, String)>,
     let mut faults = Vec::new();
     for option in options {
         match apply_one(tree, option) {
-            Ok(path) => done.push((path, shown(option))),
+            Ok((path, inserted)) => {
+                for (earlier, _) in &mut done {
+                    inserted.iter().for_each(|inserted| inserted.move_on(earlier));
+                }
+                done.push((path, shown(option)));
+            }
             Err((key, message)) => faults.push(Fault {
                 key,
                 at: None,
@@ -35,19 +43,40 @@ fn shown(option: &str) -> String {
     option.split_once('=').map_or_else(|| option.to_owned(), |(key, _)| format!("{key}=…"))
 }
 
-fn apply_one(tree: &mut Tree, option: &str) -> Result<Path, (String, String)> {
+fn apply_one(tree: &mut Tree, option: &str) -> Result<(Path, Vec<Inserted>), (String, String)> {
     let Some((key, text)) = option.split_once('=') else {
         return Err((String::new(), "write key=value".into()));
     };
     let path = Path::parse(key).map_err(|message| (key.to_owned(), message))?;
     let value = parse_value(text).map_err(|message| (key.to_owned(), message))?;
-    let mut real = Path::default();
+    let (mut real, mut inserted) = (Path::default(), Vec::new());
     let mut here = tree;
     for step in path.0 {
-        here = enter(here, step, &mut real).map_err(|message| (key.to_owned(), message))?;
+        let entered = enter(here, step, &mut real, &mut inserted);
+        here = entered.map_err(|message| (key.to_owned(), message))?;
     }
     *here = value;
-    Ok(real)
+    Ok((real, inserted))
+}
+
+/// Items that an option put into a list.
+struct Inserted {
+    list: Path,
+    /// Those behind this one moved on,
+    behind: usize,
+    /// by so many places.
+    count: usize,
+}
+
+impl Inserted {
+    fn move_on(&self, path: &mut Path) {
+        if path.is_within(&self.list)
+            && let Some(Step::Index(index)) = path.0.get_mut(self.list.0.len())
+            && *index > self.behind
+        {
+            *index += self.count;
+        }
+    }
 }
 
 fn parse_value(text: &str) -> Result<Tree, String> {
@@ -66,7 +95,12 @@ fn null() -> Tree {
 }
 
 /// Goes one step down, making room where there is none yet, and records the step taken.
-fn enter<'t>(here: &'t mut Tree, step: Step, real: &mut Path) -> Result<&'t mut Tree, String> {
+fn enter<'t>(
+    here: &'t mut Tree,
+    step: Step,
+    real: &mut Path,
+    inserted: &mut Vec<Inserted>,
+) -> Result<&'t mut Tree, String> {
     if here.is_null() {
         here.value = match step {
             Step::Key(_) => Value::Map(Vec::new()),
@@ -91,9 +125,19 @@ fn enter<'t>(here: &'t mut Tree, step: Step, real: &mut Path) -> Result<&'t mut 
             items.get_mut(index).ok_or_else(|| format!("{real} does not exist, there are {count}"))
         }
         (Value::List(items), Step::Key(name)) => {
-            let index = items.iter().position(|item| is_named(item, &name)).ok_or_else(|| {
-                format!("{real} has nothing named `{name}`; add it as {real}[{}]", items.len())
-            })?;
+            let index = match items.iter().position(|item| is_named(item, &name)) {
+                Some(index) => index,
+                None => {
+                    let found =
+                        single::out(items, &name).map_err(|why| format!("{real}: {why}"))?;
+                    let single::Found { index, entry, count } = found.ok_or_else(|| {
+                        let end = items.len();
+                        format!("{real} has nothing named `{name}`; add it as {real}[{end}]")
+                    })?;
+                    inserted.push(Inserted { list: real.clone(), behind: entry, count });
+                    index
+                }
+            };
             real.0.push(Step::Index(index));
             Ok(&mut items[index])
         }
@@ -142,6 +186,15 @@ mod tests {
         let Value::Map(entries) = &mut expected.value else { panic!() };
         entries[2].value = null();
         assert_eq!(tree, expected);
+    }
+
+    #[test]
+    fn one_node_of_a_range_is_named_and_earlier_options_keep_their_place() {
+        let text = "nodes: [{name: 'a{1..3}', address: dhcp}, {name: b}]\n";
+        let (_, paths) =
+            set(text, &["nodes.b.role=agent", "nodes.a2.address=10.0.0.9", "nodes[3].x=1"])
+                .unwrap();
+        assert_eq!(paths, ["nodes[3].role", "nodes[1].address", "nodes[3].x"]);
     }
 
     #[test]

@@ -123,6 +123,54 @@ pub fn reflink(_: &File, _: &File) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Whether parts of `file` take no space: zeros in it were looked for already.
+#[cfg(unix)]
+#[must_use]
+pub fn has_holes(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|found| found.blocks().saturating_mul(512) < found.len())
+}
+
+/// Not known on this system.
+#[cfg(not(unix))]
+#[must_use]
+pub fn has_holes(_: &File) -> bool {
+    false
+}
+
+/// Copies bytes of `range` from `source` to the same place of `target` and returns how many it
+/// were (copy_file_range(2)); `None` where that is not to be had between these two files.
+///
+/// # Errors
+/// The system's, where it can in principle and failed; `UnexpectedEof` where `source` is shorter.
+#[cfg(target_os = "linux")]
+pub fn copy_range(source: &File, target: &File, range: Range<u64>) -> io::Result<Option<u64>> {
+    use rustix::fs::copy_file_range;
+    use rustix::io::Errno;
+    let (mut from, mut to) = (range.start, range.start);
+    let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    loop {
+        return match copy_file_range(source, Some(&mut from), target, Some(&mut to), len) {
+            Ok(0) if len > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(copied) => Ok(Some(copied as u64)),
+            Err(Errno::INTR) => continue,
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
+                Ok(None)
+            }
+            Err(e) => Err(e.into()),
+        };
+    }
+}
+
+/// The kernel does not copy on this system.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn copy_range(_: &File, _: &File, _: Range<u64>) -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
 /// Makes `range` of `file` a hole that reads as zero, its length unchanged (fallocate(2)).
 ///
 /// # Errors

@@ -140,6 +140,45 @@ fn a_fleet_gives_the_same_bytes_as_nodes_one_by_one() {
 }
 
 #[test]
+fn golden_images_and_deltas_have_bills_and_attestations_beside_them() {
+    let bench = bench();
+    let nodes = ["--nodes", "rack1,rack2"];
+    good(&fleet(&bench, &[&["--deltas", "--out-dir", "d"], &nodes[..]].concat()));
+    let read = |name: &str| fs::read(bench.path(name)).unwrap();
+    for name in ["golden-agent.img", "rack1.delta", "rack2.delta"] {
+        for suffix in ["spdx", "cdx"] {
+            let bill = read(&format!("d/{name}.{suffix}.json"));
+            assert!(bill == read(&format!("d/golden-agent.img.{suffix}.json")), "{name}");
+            serde_json::from_slice::<serde_json::Value>(&bill).unwrap();
+        }
+        let statement = read(&format!("d/{name}.intoto.json"));
+        let statement: serde_json::Value = serde_json::from_slice(&statement).unwrap();
+        let sum = run("sha256sum", &[text(&bench.path(&format!("d/{name}"))).as_str()]);
+        assert_eq!(statement["subject"][0]["name"], name);
+        assert_eq!(statement["subject"][0]["digest"]["sha256"], sum[..64]);
+    }
+    // The same bill as an image's own, and none where none is wanted.
+    alone(&bench, "rack1", "rack1.img");
+    assert!(read("rack1.img.spdx.json") == read("d/rack1.delta.spdx.json"));
+    good(&fleet(&bench, &[&["--deltas", "--no-sbom", "--out-dir", "n"], &nodes[..]].concat()));
+    let left = fs::read_dir(bench.path("n")).unwrap().count();
+    assert_eq!(left, 4, "a golden image, two deltas, fleet.json");
+}
+
+#[test]
+fn one_node_of_a_range_can_be_set() {
+    let bench = bench();
+    let set = ["--set", "nodes.rack2.address=192.168.24.77", "--nodes", "rack1,rack2,rack3"];
+    good(&fleet(&bench, &[&["--fast", "--out-dir", "f"], &set[..]].concat()));
+    for (node, address) in [("rack1", 20), ("rack2", 77), ("rack3", 22)] {
+        let image = format!("{}?offset={ROOT}", text(&bench.path(&format!("f/{node}.img"))));
+        let shown =
+            run("debugfs", &["-R", &format!("cat {}", nodeconf::paths::NODE_CONFIG), &image]);
+        assert!(shown.contains(&format!("\"192.168.24.{address}\"")), "{node}: {shown}");
+    }
+}
+
+#[test]
 fn only_what_has_changed_is_baked_and_one_that_fails_stops_none() {
     let bench = bench();
     let again = |more: &[&str]| fleet(&bench, &[&["--deltas", "--out-dir", "d"], more].concat());

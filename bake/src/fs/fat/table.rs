@@ -37,15 +37,24 @@ pub(super) struct Table {
 impl Table {
     /// Reads which clusters are free.
     pub fn read<S: BlockStore>(store: &Cached<S>, boot: Boot, start: u64) -> Result<Self> {
-        let words = boot.end as usize / 64 + 1;
+        // A multiple of 64: words are whole.
+        const STEP: u32 = 16 * 1024;
         let mut table =
-            Self { boot, start, free: vec![0; words], free_count: 0, lowest: 2, newest: None };
-        let mut free = std::mem::take(&mut table.free);
-        table.scan(store, |cluster, value| {
-            if value == 0 {
-                free[cluster as usize / 64] |= 1 << (cluster % 64);
-            }
-        })?;
+            Self { boot, start, free: Vec::new(), free_count: 0, lowest: 2, newest: None };
+        let mut free = Vec::with_capacity(table.boot.end as usize / 64 + 1);
+        let mut first = 0;
+        while first < table.boot.end {
+            let last = table.boot.end.min(first + STEP);
+            let values = table.raw(store, first..last)?;
+            free.extend(values.chunks(64).map(|values| {
+                let bits = values.iter().zip(0..).map(|(value, bit)| u64::from(*value == 0) << bit);
+                bits.fold(0, |word, bit| word | bit)
+            }));
+            first = last;
+        }
+        // The first two entries are no clusters.
+        free.iter_mut().take(1).for_each(|word| *word &= !0b11);
+        free.resize(table.boot.end as usize / 64 + 1, 0);
         table.free_count = free.iter().map(|word| word.count_ones()).sum();
         table.free = free;
         Ok(table)
@@ -66,20 +75,6 @@ impl Table {
             self.free_count -= u32::from(*word & bit != 0);
             *word &= !bit;
         }
-    }
-
-    /// Calls `take` with the raw value of every entry from cluster 2 on.
-    fn scan<S: BlockStore>(&self, store: &Cached<S>, mut take: impl FnMut(u32, u32)) -> Result<()> {
-        const STEP: u32 = 16 * 1024;
-        let mut first = 2;
-        while first < self.boot.end {
-            let last = self.boot.end.min(first + STEP);
-            for (cluster, value) in (first..last).zip(self.raw(store, first..last)?) {
-                take(cluster, value);
-            }
-            first = last;
-        }
-        Ok(())
     }
 
     /// Bytes of the table that entries `run` take, from its start.
@@ -107,19 +102,25 @@ impl Table {
     /// Values of the entries `run`.
     fn raw<S: BlockStore>(&self, store: &Cached<S>, run: Run) -> Result<Vec<u32>> {
         let bytes = self.load(store, self.origin(), &run)?;
-        let skip = self.bytes(&run).start;
-        Ok(run.map(|n| self.decode(&bytes, skip, n)).collect())
+        // The whole table is read whenever a file system is opened: loops that processors like.
+        Ok(match self.boot.width {
+            Width::Fat12 => {
+                let skip = self.bytes(&run).start;
+                run.map(|cluster| self.twelve(&bytes, skip, cluster)).collect()
+            }
+            Width::Fat16 => {
+                bytes.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b).into()).collect()
+            }
+            Width::Fat32 => {
+                bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b) & 0x0fff_ffff).collect()
+            }
+        })
     }
 
-    fn decode(&self, bytes: &[u8], skip: u64, cluster: u32) -> u32 {
+    fn twelve(&self, bytes: &[u8], skip: u64, cluster: u32) -> u32 {
         let at = usize::try_from(self.bytes(&(cluster..cluster)).start - skip).unwrap_or(0);
-        let pair = || u32::from(super::boot::u16_at(bytes, at));
-        match self.boot.width {
-            Width::Fat12 if cluster % 2 == 1 => pair() >> 4,
-            Width::Fat12 => pair() & 0xfff,
-            Width::Fat16 => pair(),
-            Width::Fat32 => super::boot::u32_at(bytes, at) & 0x0fff_ffff,
-        }
+        let pair = u32::from(super::boot::u16_at(bytes, at));
+        if cluster % 2 == 1 { pair >> 4 } else { pair & 0xfff }
     }
 
     fn encode(&self, bytes: &mut [u8], skip: u64, cluster: u32, value: u32) {
@@ -311,10 +312,11 @@ impl Table {
         let mut ranges = Vec::new();
         ranges.push(0..self.boot.data);
         let cluster = self.boot.cluster;
-        for number in 2..self.boot.end {
-            if self.is_free(number) {
-                continue;
-            }
+        let taken = self.free.iter().zip((0..).step_by(64)).flat_map(|(word, first)| {
+            let any = if *word == u64::MAX { 0..0 } else { 0..64 };
+            any.filter(move |bit| word & 1 << bit == 0).map(move |bit| first + bit)
+        });
+        for number in taken.skip_while(|number| *number < 2).take_while(|n| *n < self.boot.end) {
             let at = self.boot.offset(number);
             match ranges.last_mut() {
                 Some(last) if last.end == at => last.end += cluster,

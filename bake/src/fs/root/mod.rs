@@ -6,7 +6,8 @@
 
 mod reader;
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
 
 pub use reader::Reader;
 
@@ -23,6 +24,8 @@ const MAX_PATH: usize = 4096;
 /// A whole system: the root file system and what it mounts from the same image.
 pub struct Root {
     mounts: Vec<Mount>,
+    /// Paths that were seen to be directories, no links, and are still: most ways begin alike.
+    folders: RefCell<HashSet<Vec<u8>>>,
 }
 
 struct Mount {
@@ -50,7 +53,7 @@ impl Root {
     /// A system of one tree.
     #[must_use]
     pub fn new(tree: Box<dyn FileTree>) -> Self {
-        Self { mounts: vec![Mount { at: b"/".to_vec(), tree }] }
+        Self { mounts: vec![Mount { at: b"/".to_vec(), tree }], folders: RefCell::default() }
     }
 
     /// Mounts `tree` at the directory `at`, which hides what the tree below has there.
@@ -64,6 +67,7 @@ impl Root {
             _ => return Err(missing(at)),
         }
         let at = self.system_path(&place);
+        self.forget();
         self.mounts.push(Mount { at, tree });
         Ok(())
     }
@@ -75,12 +79,19 @@ impl Root {
 
     /// As [`Root::trees`], to change them.
     pub fn trees_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Box<dyn FileTree>)> {
+        self.forget();
         self.mounts.iter_mut().map(|m| (m.at.as_slice(), &mut m.tree))
     }
 
     /// The root file system itself, to change it.
     pub fn base_mut(&mut self) -> &mut dyn FileTree {
+        self.forget();
         self.mounts[0].tree.as_mut()
+    }
+
+    /// Some directory may be one no more.
+    fn forget(&mut self) {
+        self.folders.get_mut().clear();
     }
 
     /// Finds where `path` is. Links in directories are followed; one in the last place only if
@@ -100,7 +111,11 @@ impl Root {
             }
             done.push(name);
             let last = todo.is_empty();
-            let place = self.place(&join(&done));
+            let here = join(&done);
+            if self.folders.borrow().contains(&here) {
+                continue;
+            }
+            let place = self.place(&here);
             match self.lstat_place(&place)?.map(|m| m.kind) {
                 Some(FileKind::Symlink) if follow || !last => {
                     links += 1;
@@ -119,7 +134,9 @@ impl Root {
                         todo.push_front(part.to_vec());
                     }
                 }
-                Some(FileKind::Directory) => {}
+                Some(FileKind::Directory) => {
+                    self.folders.borrow_mut().insert(here);
+                }
                 _ if last => {}
                 _ => return Err(missing(path)),
             }
@@ -253,6 +270,7 @@ impl Root {
     /// # Errors
     /// As [`Root::write`]; FAT has none.
     pub fn symlink(&mut self, path: &[u8], target: &[u8], attributes: Attributes) -> Result<()> {
+        self.forget();
         let (tree, path) = self.tree_at(path)?;
         tree.symlink(&path, target, attributes)
     }
@@ -271,6 +289,7 @@ impl Root {
     /// # Errors
     /// As [`Root::hard_link`].
     pub fn rename(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
+        self.forget();
         let (old, new) = self.same_tree(old, new)?;
         self.mounts[old.mount].tree.rename(&old.path, &new.path)
     }
@@ -289,6 +308,7 @@ impl Root {
     /// # Errors
     /// As [`Root::remove_file`].
     pub fn remove_dir(&mut self, path: &[u8]) -> Result<()> {
+        self.forget();
         let (tree, path) = self.tree_at(path)?;
         tree.remove_dir(&path)
     }

@@ -139,19 +139,21 @@ impl Base {
         Opened::new(&self.path, Arc::new(Mutex::new(image)))
     }
 
-    /// Refuses to become the node where a board has booted from it as another.
+    /// Refuses to become any of the nodes where a board has booted from it as another.
     ///
     /// # Errors
     /// [`crate::error::Error::Refused`].
-    pub(super) fn admit(&self, plan: &NodePlan, sink: &dyn Sink) -> Result<()> {
+    pub(super) fn admit(&self, plans: &[NodePlan], sink: &dyn Sink) -> Result<()> {
         let view = self.view()?;
-        if same_node(view.root()?, &plan.cluster.id, &plan.node.name)?.is_some() {
-            let name = &plan.node.name;
-            let message = format!(
-                "a board has booted from the image, as {name}: its setup begins anew, and what \
-                 K3s keeps stays"
-            );
-            sink.emit(Event::Note { message });
+        for plan in plans {
+            if same_node(view.root()?, &plan.cluster.id, &plan.node.name)?.is_some() {
+                let name = &plan.node.name;
+                let message = format!(
+                    "a board has booted from the image, as {name}: its setup begins anew, and \
+                     what K3s keeps stays"
+                );
+                sink.emit(Event::Note { message });
+            }
         }
         Ok(())
     }

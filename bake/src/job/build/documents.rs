@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::workshop::Planned;
 use crate::emit::{self, Emitted, Output, Spec};
 use crate::error::{IoContext, Result};
 use crate::fs::root::Root;
 use crate::provenance::attestation::{self, Resource};
 use crate::provenance::sbom::{self, Sbom};
 use crate::provenance::{Attestation, Record};
+use crate::recipe::{Action, Scope, Source};
 
 /// No SBOM is larger: a full desktop's is 2 MB.
 const LIMIT: u64 = 64 << 20;
@@ -57,14 +59,72 @@ pub fn write(root: &Root, record: &Record, emitted: &Emitted, out: &Spec) -> Res
         let text = root.read(inside.as_bytes(), LIMIT)?.unwrap_or_default();
         written.push(place(beside(&out.path, suffix), &text, out)?);
     }
-    let Some(sha256) = &emitted.sha256 else { return Ok(written) };
+    written.extend(attest(record, emitted, out)?);
+    Ok(written)
+}
+
+/// Writes what `record` tells about `emitted`, where its digest was taken; nothing for what was
+/// baked without SBOMs.
+///
+/// # Errors
+/// What writing fails with.
+pub fn attest(record: &Record, emitted: &Emitted, out: &Spec) -> Result<Option<PathBuf>> {
+    let Some(sha256) = emitted.sha256.as_ref().filter(|_| record.has_sbom()) else {
+        return Ok(None);
+    };
     let mut subject = vec![Resource::new(name(&out.path), sha256)];
     if let Some(image) = emitted.image_sha256.as_ref().filter(|image| *image != sha256) {
         subject.push(Resource::new(name(&out.path.with_extension("")), image));
     }
+    attest_to(record, subject, out).map(Some)
+}
+
+/// Writes what `record` tells about `subject`, beside `out`.
+///
+/// # Errors
+/// What writing fails with.
+pub fn attest_to(record: &Record, subject: Vec<Resource>, out: &Spec) -> Result<PathBuf> {
     let text = Attestation::new(record, subject).to_json();
-    written.push(place(beside(&out.path, attestation::SUFFIX), text.as_bytes(), out)?);
-    Ok(written)
+    place(beside(&out.path, attestation::SUFFIX), text.as_bytes(), out)
+}
+
+/// Writes the bills of a golden image, for it and for the deltas that are for it.
+///
+/// # Errors
+/// What writing fails with.
+pub fn write_bills(planned: &Planned, golden: &Spec) -> Result<()> {
+    for (suffix, text) in bills(planned) {
+        place(beside(&golden.path, suffix), &text?, golden)?;
+    }
+    Ok(())
+}
+
+/// Puts the bills of `golden` beside the output of a node that shares its layer: the same bytes,
+/// and where the file system can the same files.
+///
+/// # Errors
+/// What writing fails with.
+pub fn share_bills(planned: &Planned, golden: &Path, out: &Spec) -> Result<()> {
+    for (suffix, text) in bills(planned) {
+        let path = beside(&out.path, suffix);
+        if !emit::link(&beside(golden, suffix), &path)? {
+            place(path, &text?, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The bills among the edits, each with the end of its name.
+fn bills(planned: &Planned) -> impl Iterator<Item = (&'static str, Result<Vec<u8>>)> {
+    planned.recipe.of(Scope::Shared).filter_map(|edit| {
+        let Action::Write { path, source: Source::Material(bill), .. } = &edit.action else {
+            return None;
+        };
+        let (_, suffix) = SBOMS.iter().find(|(inside, _)| inside == path)?;
+        let mut text = vec![0; usize::try_from(bill.payload.0.len()).unwrap_or(0)];
+        let read = bill.payload.0.read_at(0, &mut text).at("reading", path);
+        Some((*suffix, read.map(|()| text)))
+    })
 }
 
 /// The bills in an image that has them.

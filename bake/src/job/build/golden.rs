@@ -57,7 +57,7 @@ impl Golden {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let Planned { stock, plan, recipe, time, .. } = planned;
+        let Planned { stock, plan, recipe, shared, time } = planned;
         let base = stock.base();
         sink.emit(Event::Started {
             step: STEP,
@@ -71,8 +71,8 @@ impl Golden {
             sink.emit(Event::Note { message: grown.to_string() });
         }
         set_clock(&mut opened, *time)?;
-        let shared = recipe.of(Scope::Shared);
-        let applied = apply(opened.root_mut()?, shared, *time, &Applied::default())?;
+        let edits = recipe.of(Scope::Shared);
+        let applied = apply(opened.root_mut()?, edits, *time, &Applied::default())?;
         let record = stock.record(planned, &applied, None);
         seal(opened.root_mut()?, &record, &applied)?;
         cancel.check()?;
@@ -84,7 +84,7 @@ impl Golden {
         lock(&image).freeze();
         Ok(Self {
             stock: stock.clone(),
-            digest: recipe.shared_digest(),
+            digest: shared.clone(),
             time: *time,
             image,
             used,
@@ -106,7 +106,7 @@ impl Golden {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<NodeImage> {
-        if planned.recipe.shared_digest() != self.digest || planned.time != self.time {
+        if planned.shared != self.digest || planned.time != self.time {
             let name = &planned.plan.node.name;
             return Err(Error::Usage(format!("{name} shares other files than this golden image")));
         }

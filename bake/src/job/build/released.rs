@@ -65,7 +65,7 @@ pub fn personalise(
 
 /// Whether the node shares with its role what the image has.
 fn fits(planned: &Planned, golden: &Golden, image: &Path) -> Result<()> {
-    if planned.recipe.shared_digest() == golden.digest() {
+    if planned.shared == golden.digest() {
         return Ok(());
     }
     let others = differing(planned, golden.record());

@@ -20,7 +20,7 @@ use crate::profile::NodePlan;
 use crate::provenance::sbom::{Contents, Sbom};
 use crate::provenance::{self, Component, Record};
 use crate::recipe::apply::Applied;
-use crate::recipe::{self, Materials, Recipe};
+use crate::recipe::{self, Edit, Materials, Recipe};
 use crate::sys::interrupt::Cancel;
 
 /// A base image with what the roles of a profile need, and the golden layers made of them so far.
@@ -44,7 +44,8 @@ pub struct Stock {
     components: Vec<Component>,
     profile_sha256: Option<String>,
     lock_sha256: Option<String>,
-    sbom: Option<Sbom>,
+    /// What puts the bills of materials into an image.
+    bills: Vec<Edit>,
 }
 
 /// A node that is planned to the last edit.
@@ -54,6 +55,8 @@ pub struct Planned {
     pub plan: NodePlan,
     /// What it gets.
     pub recipe: Recipe,
+    /// [`Recipe::shared_digest`]: tells golden layers apart.
+    pub shared: String,
     /// Time of everything that is made, seconds since 1970-01-01 UTC.
     pub time: i64,
     pub(super) stock: Arc<Stock>,
@@ -76,9 +79,9 @@ impl Workshop {
         };
         let locked = sources.lock.read()?.map(Arc::new);
         let base = Arc::new(Base::open(&first.image, locked.as_deref(), fetcher, sink)?);
+        base.admit(plans, sink)?;
         let mut stocks: Vec<(Role, Arc<Stock>)> = Vec::new();
         for plan in plans {
-            base.admit(plan, sink)?;
             if stocks.iter().any(|(role, _)| *role == plan.node.role) {
                 continue;
             }
@@ -94,7 +97,7 @@ impl Workshop {
             stock.lock_sha256 = locked.as_ref().map(|locked| locked.sha256().to_string());
             if !sources.no_sbom {
                 let time = time_of(plan, &base, locked.as_deref())?;
-                stock.sbom = Some(stock.bill(plan, view.root()?, time)?);
+                stock.bills = recipe::sbom_edits(stock.bill(plan, view.root()?, time)?);
             }
             stocks.push((plan.node.role, Arc::new(stock)));
         }
@@ -138,8 +141,9 @@ impl Workshop {
             None => time_of(&plan, &self.base, self.locked.as_deref())?,
         };
         let mut recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
-        recipe.edits.extend(stock.sbom.iter().flat_map(recipe::sbom_edits));
-        Ok(Planned { plan, recipe, time, stock })
+        recipe.edits.extend(stock.bills.iter().cloned());
+        let shared = recipe.shared_digest();
+        Ok(Planned { plan, recipe, shared, time, stock })
     }
 
     /// The golden layer below the node, made on first use.
@@ -154,7 +158,7 @@ impl Workshop {
     ) -> Result<Arc<Golden>> {
         // Held while it is made: who else needs it must wait for it anyway.
         let mut goldens = self.goldens.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (planned.recipe.shared_digest(), planned.time);
+        let key = (planned.shared.clone(), planned.time);
         if let Some(golden) = goldens.get(&key) {
             return Ok(golden.clone());
         }
@@ -186,7 +190,7 @@ impl Workshop {
         let golden = self.golden(planned, sink, cancel)?;
         if let Some(settled) = golden.settle(folder, sink, cancel)? {
             let mut goldens = self.goldens.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (planned.recipe.shared_digest(), planned.time);
+            let key = (planned.shared.clone(), planned.time);
             goldens.insert(key, Arc::new(settled));
         }
         Ok(())
@@ -218,12 +222,13 @@ impl Stock {
         sources: &Sources,
     ) -> Self {
         let profile_sha256 = sources.profile_sha256.clone();
-        Self { base, materials, components, profile_sha256, lock_sha256: None, sbom: None }
+        Self { base, materials, components, profile_sha256, lock_sha256: None, bills: Vec::new() }
     }
 
     /// The same with the bill and the lock that there were already.
     pub(super) fn into_released(self, sbom: Option<Sbom>, record: &Record) -> Self {
-        Self { sbom, lock_sha256: record.node.lock_sha256.clone(), ..self }
+        let bills = sbom.map(recipe::sbom_edits).unwrap_or_default();
+        Self { bills, lock_sha256: record.node.lock_sha256.clone(), ..self }
     }
 
     /// The bill of an image of the role.
@@ -255,7 +260,7 @@ impl Stock {
         applied: &Applied,
         node: Option<&Node>,
     ) -> Record {
-        let Planned { plan, recipe, time, .. } = planned;
+        let Planned { plan, shared, time, .. } = planned;
         Record {
             version: provenance::VERSION,
             tool: provenance::TOOL.into(),
@@ -272,7 +277,7 @@ impl Stock {
             base: self.base.recorded(),
             components: self.components.clone(),
             packages: self.materials.packages.iter().map(|deb| deb.package.clone()).collect(),
-            shared: recipe.shared_digest(),
+            shared: shared.clone(),
             time: *time,
             files: applied.files.clone(),
         }

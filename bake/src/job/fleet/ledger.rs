@@ -56,14 +56,17 @@ impl Stamp {
 pub struct Ledger {
     folder: PathBuf,
     state: Mutex<(Content, Instant)>,
+    /// Whether the disk is waited for.
+    durable: bool,
 }
 
 impl Ledger {
     /// Reads the ledger of `folder`; one that cannot be read, or is of another version, is empty.
+    /// Unless `thorough`, the disk is waited for only where an earlier fleet's would be lost.
     ///
     /// # Errors
     /// [`Error::Io`] where it is there and the system does not hand it out.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Path, thorough: bool) -> Result<Self> {
         let path = folder.join(NAME);
         let content = match fs::read(&path) {
             Ok(text) => {
@@ -72,8 +75,10 @@ impl Ledger {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("reading", &path, error)),
         };
+        let durable = thorough || content.is_some();
         let content = content.unwrap_or(Content { version: VERSION, files: BTreeMap::new() });
-        Ok(Self { folder: folder.to_owned(), state: Mutex::new((content, Instant::now())) })
+        let state = Mutex::new((content, Instant::now()));
+        Ok(Self { folder: folder.to_owned(), state, durable })
     }
 
     /// The entry of an output that is there, as it was written, from the same inputs.
@@ -141,7 +146,11 @@ impl Ledger {
     fn write(&self, content: &Content) -> Result<()> {
         let path = self.folder.join(NAME);
         let text = serde_json::to_vec_pretty(content).map_err(std::io::Error::from);
-        private::write(&path, &text.at("encoding", &path)?, Existing::Replace)
+        let text = text.at("encoding", &path)?;
+        match self.durable {
+            true => private::write(&path, &text, Existing::Replace),
+            false => private::replace_quickly(&path, &text),
+        }
     }
 }
 
@@ -153,19 +162,19 @@ mod tests {
     fn it_knows_what_it_wrote_and_what_it_did_not() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let ledger = Ledger::open(dir.path()).unwrap();
+        let ledger = Ledger::open(dir.path(), true).unwrap();
         fs::write(at("a.img"), "mine").unwrap();
         assert!(!ledger.is_ours("a.img"), "nobody said so");
         assert!(ledger.is_ours("b.img"), "it is not there");
         ledger.begin([("b.img", "inputs")]).unwrap();
         fs::write(at("b.img"), "half").unwrap();
         // Killed here: the next run knows that it was ours and not whole.
-        let again = Ledger::open(dir.path()).unwrap();
+        let again = Ledger::open(dir.path(), true).unwrap();
         assert!(again.is_ours("b.img") && again.unchanged("b.img", "inputs").is_none());
         fs::write(at("b.img"), "whole").unwrap();
         again.done("b.img", Some("identity".into())).unwrap();
         again.close().unwrap();
-        let again = Ledger::open(dir.path()).unwrap();
+        let again = Ledger::open(dir.path(), true).unwrap();
         let entry = again.unchanged("b.img", "inputs").unwrap();
         assert_eq!(entry.identity.as_deref(), Some("identity"));
         assert_eq!(again.unchanged("b.img", "others"), None);
@@ -179,7 +188,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for text in ["{", "{}", r#"{"version": 99, "files": {}}"#] {
             fs::write(dir.path().join(NAME), text).unwrap();
-            assert!(Ledger::open(dir.path()).unwrap().entry("x").is_none(), "{text}");
+            assert!(Ledger::open(dir.path(), true).unwrap().entry("x").is_none(), "{text}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `bake fleet`: every node of a profile, from one base image and one golden layer for each role.
 
+mod golden;
 mod ledger;
 mod one;
 mod report;
@@ -69,31 +70,38 @@ pub fn bake(
     cancel: &Cancel,
 ) -> Result<Report> {
     fs::create_dir_all(&request.out_dir).at("making the folder", &request.out_dir)?;
-    let ledger = Ledger::open(&request.out_dir)?;
+    let ledger = Ledger::open(&request.out_dir, request.thorough)?;
     let workshop = Workshop::open(&request.plans, &request.sources, fetcher, sink)?;
     let tasks = plan(request, &workshop, secrets, sink)?;
-    let making = Making { request, workshop: &workshop, ledger: &ledger, sink, cancel };
+    let turn = Mutex::default();
+    let making = Making { request, workshop: &workshop, ledger: &ledger, sink, cancel, turn };
     let mut states: Vec<Option<State>> = tasks.iter().map(|task| making.decide(task)).collect();
     let todo: Vec<usize> = (0..tasks.len()).filter(|i| states[*i].is_none()).collect();
-    let names = todo.iter().map(|i| (tasks[*i].file.as_str(), tasks[*i].inputs.as_str()));
-    ledger.begin(names)?;
     let title = format!("Baking {} of {} nodes", todo.len(), tasks.len());
     let total = Some(todo.len() as u64);
     sink.emit(Event::Started { step: STEP, title, total, unit: Unit::Items });
     let goldens = making.goldens(&tasks)?;
+    let files = todo.iter().map(|i| (tasks[*i].file.as_str(), tasks[*i].inputs.as_str()));
+    ledger.begin(files.chain(goldens.to_write()))?;
+    making.write_bills(&goldens)?;
     making.settle(&todo.iter().map(|i| &tasks[*i]).collect::<Vec<_>>())?;
-    let found = each(&todo, request.jobs, |done, index| {
-        let task = &tasks[index];
-        let name = &task.planned.plan.node.name;
-        let state = match making.one(task, &goldens, &Part::new(name.as_str(), sink)) {
-            Ok(bytes) => State::Baked { bytes },
-            Err(error) => State::Failed { error },
-        };
-        sink.emit(Event::Progress { step: STEP, done });
-        state
+    let (written, found) = std::thread::scope(|scope| {
+        let golden = scope.spawn(|| making.write(&goldens));
+        let found = each(&todo, request.jobs, |done, index| {
+            let task = &tasks[index];
+            let name = &task.planned.plan.node.name;
+            let state = match making.one(task, &goldens, &Part::new(name.as_str(), sink)) {
+                Ok(bytes) => State::Baked { bytes },
+                Err(error) => State::Failed { error },
+            };
+            sink.emit(Event::Progress { step: STEP, done });
+            state
+        });
+        (golden.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), found)
     });
     ledger.close()?;
     cancel.check()?;
+    written?;
     for (index, state) in found {
         states[index] = Some(state);
     }
@@ -168,7 +176,7 @@ impl Request {
             env!("CARGO_PKG_VERSION"),
             crate::delta::VERSION,
             planned.plan.node.incarnation,
-            planned.recipe.shared_digest(),
+            planned.shared,
             planned.time,
             base.sha256,
             // Of a file whose digest is not known, what tells it from another.

@@ -1,19 +1,22 @@
-//! One node of a fleet, and the golden images below them all.
+//! One node of a fleet.
 
-use std::collections::BTreeMap;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
+
+use super::golden::Goldens;
 
 use super::ledger::Ledger;
 use super::report::State;
 use super::{Request, Task};
-use crate::delta::{self, Golden as Wanted, Subject};
+use crate::delta::{self, Golden as Described, Subject};
 use crate::emit::{Format, Output, Spec};
 use crate::error::{Context, Error, IoContext, Result};
 use crate::event::{Event, Sink, Unit};
-use crate::job::build::{Check, NodeImage, Workshop};
+use crate::io::digest::Hasher;
+use crate::job::build::{Check, NodeImage, Workshop, documents};
 use crate::job::open::lock;
+use crate::provenance::attestation::Resource;
 use crate::sys::interrupt::Cancel;
 use crate::units::human;
 
@@ -26,20 +29,8 @@ pub(super) struct Making<'a> {
     pub ledger: &'a Ledger,
     pub sink: &'a dyn Sink,
     pub cancel: &'a Cancel,
-}
-
-/// Golden images that were written, by the digest of what is shared.
-#[derive(Default)]
-pub(super) struct Goldens {
-    written: BTreeMap<String, (String, String)>,
     /// Compressing takes all processors, and much memory: one image at a time.
-    turn: Mutex<()>,
-}
-
-impl Goldens {
-    pub(super) fn paths(&self, request: &Request) -> Vec<PathBuf> {
-        self.written.values().map(|(file, _)| request.out_dir.join(file)).collect()
-    }
+    pub turn: Mutex<()>,
 }
 
 impl Making<'_> {
@@ -54,7 +45,7 @@ impl Making<'_> {
         self.may_write(&task.file).err().map(|error| State::Failed { error })
     }
 
-    fn may_write(&self, file: &str) -> Result<()> {
+    pub(super) fn may_write(&self, file: &str) -> Result<()> {
         if self.request.force || self.ledger.is_ours(file) {
             return Ok(());
         }
@@ -75,46 +66,7 @@ impl Making<'_> {
         })
     }
 
-    /// Writes the golden images that the deltas of `tasks` are for, those that are not there.
-    pub(super) fn goldens(&self, tasks: &[Task]) -> Result<Goldens> {
-        let mut goldens = Goldens::default();
-        for task in tasks.iter().filter(|_| self.request.deltas) {
-            let digest = task.planned.recipe.shared_digest();
-            if goldens.written.contains_key(&digest) {
-                continue;
-            }
-            let role = match task.planned.plan.node.role {
-                nodeconf::Role::Server => "server",
-                nodeconf::Role::Agent => "agent",
-                nodeconf::Role::Database => "database",
-            };
-            let mut file = self.request.image(&format!("golden-{role}"));
-            if goldens.written.values().any(|(taken, _)| *taken == file) {
-                file = self.request.image(&format!("golden-{role}-{}", &digest[..8]));
-            }
-            let plan = &task.planned.plan;
-            let made_for = format!("golden {} {}", plan.profile, plan.cluster.name);
-            let inputs = self.request.digest(self.workshop, &task.golden(), &made_for)?;
-            let known = self.ledger.unchanged(&file, &inputs).filter(|_| !self.request.force);
-            let identity = match known.and_then(|entry| entry.identity) {
-                Some(identity) => identity,
-                None => {
-                    self.may_write(&file)?;
-                    let golden = self.workshop.golden(&task.planned, self.sink, self.cancel)?;
-                    self.ledger.begin([(file.as_str(), inputs.as_str())])?;
-                    let spec = Spec { identity: true, ..self.spec(&file) };
-                    let emitted = golden.emit(&spec, self.sink, self.cancel)?;
-                    let identity = emitted.identity.unwrap_or_default();
-                    self.ledger.done(&file, Some(identity.clone()))?;
-                    identity
-                }
-            };
-            goldens.written.insert(digest, (file, identity));
-        }
-        Ok(goldens)
-    }
-
-    fn spec(&self, file: &str) -> Spec {
+    pub(super) fn spec(&self, file: &str) -> Spec {
         let thorough = self.request.thorough;
         let path = self.request.out_dir.join(file);
         Spec { force: true, digest: thorough, sync: thorough, ..Spec::new(path) }
@@ -129,15 +81,16 @@ impl Making<'_> {
         let quiet = Quiet { sink };
         let node = golden.node(task.planned.clone(), Check::Own, &quiet, self.cancel);
         let node = node.with_context(doing)?;
-        let bytes = match goldens.written.get(golden.digest()) {
-            Some((_, identity)) => {
-                let used = golden.used().ranges().iter().map(|r| (r.start, r.end)).collect();
-                let len = crate::store::BlockStore::len(&*lock(golden.image()));
-                self.delta(task, Wanted { len, identity: identity.clone(), used }, &node)?
+        let bytes = match goldens.get(golden.digest()) {
+            Some(wanted) => {
+                let described = wanted.described(&golden, self.cancel)?;
+                let beside = self.spec(wanted.file()).path;
+                documents::share_bills(&task.planned, &beside, &self.spec(&task.file))?;
+                self.delta(task, described, &node)?
             }
             None => {
                 let _turn = (self.request.format != Format::Raw)
-                    .then(|| goldens.turn.lock().unwrap_or_else(PoisonError::into_inner));
+                    .then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
                 let emitted = node.emit(&self.spec(&task.file), &quiet, self.cancel);
                 emitted.with_context(doing)?.bytes
             }
@@ -147,7 +100,7 @@ impl Making<'_> {
         Ok(bytes)
     }
 
-    fn delta(&self, task: &Task, golden: Wanted, node: &NodeImage) -> Result<u64> {
+    fn delta(&self, task: &Task, golden: Described, node: &NodeImage) -> Result<u64> {
         let plan = &task.planned.plan;
         let subject = Subject {
             cluster: plan.cluster.name.clone(),
@@ -155,26 +108,43 @@ impl Making<'_> {
             role: plan.node.role,
             incarnation: plan.node.incarnation,
         };
-        let path = self.request.out_dir.join(&task.file);
-        let output = Output::create(&path, true)?;
-        let mut writer = BufWriter::new(output.file());
-        let image = lock(node.image());
-        delta::write(subject, golden, &image, node.used(), &mut writer).at("writing", &path)?;
-        std::io::Write::flush(&mut writer).at("writing", &path)?;
-        drop(writer);
+        let spec = self.spec(&task.file);
+        let path = &spec.path;
+        let output = Output::create(path, true)?;
+        let hash = {
+            let hash = self.request.thorough.then(Hasher::default);
+            let mut writer = Seen { file: BufWriter::new(output.file()), hash };
+            let image = lock(node.image());
+            delta::write(subject, golden, &image, node.used(), &mut writer).at("writing", path)?;
+            writer.flush().at("writing", path)?;
+            writer.hash
+        };
         let bytes = output.len()?;
         self.cancel.check()?;
         output.publish(self.request.thorough)?;
+        if let Some(hash) = hash.filter(|_| node.record().has_sbom()) {
+            let delta = Resource::new(documents::name(path), hash.finish().to_string());
+            documents::attest_to(node.record(), vec![delta], &spec)?;
+        }
         Ok(bytes)
     }
 }
 
-impl Task {
-    /// What the golden image below it is made from: nothing of the node's own.
-    fn golden(&self) -> crate::job::build::Planned {
-        let mut planned = self.planned.clone();
-        planned.plan.node.incarnation = 0;
-        planned
+/// A file, and the digest of what was written to it where that is wanted.
+struct Seen<'f> {
+    file: BufWriter<&'f File>,
+    hash: Option<Hasher>,
+}
+
+impl Write for Seen<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write(bytes)?;
+        self.hash.iter_mut().for_each(|hash| hash.update(&bytes[..len]));
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn goldens(workshop: &Workshop, plans: &[NodePlan]) -> Result<Vec<(St
     let mut found: Vec<(String, String, Planned)> = Vec::new();
     for plan in plans {
         let planned = workshop.plan(plan.clone())?;
-        let digest = planned.recipe.shared_digest();
+        let digest = planned.shared.clone();
         if found.iter().any(|(_, known, p)| *known == digest && p.time == planned.time) {
             continue;
         }

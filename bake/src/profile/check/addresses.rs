@@ -227,13 +227,7 @@ pub(super) fn read_range(
     text: &str,
     faults: &mut Faults<'_>,
 ) -> Option<(Ipv4Addr, Ipv4Addr)> {
-    let range = if let Some((first, last)) = text.split_once('-') {
-        first.trim().parse().ok().zip(last.trim().parse().ok())
-    } else if text.contains('/') {
-        Subnet::parse(text).map(|net| (net.first(), net.last()))
-    } else {
-        text.parse().ok().map(|one| (one, one))
-    };
+    let range = range_of(text);
     match range {
         None => faults.advise(
             path,
@@ -246,6 +240,17 @@ pub(super) fn read_range(
         _ => {}
     }
     range.filter(|(first, last)| first <= last)
+}
+
+/// First and last of the addresses that a text stands for, whichever comes first.
+pub(super) fn range_of(text: &str) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    if let Some((first, last)) = text.split_once('-') {
+        first.trim().parse().ok().zip(last.trim().parse().ok())
+    } else if text.contains('/') {
+        Subnet::parse(text).map(|net| (net.first(), net.last()))
+    } else {
+        text.parse().ok().map(|one| (one, one))
+    }
 }
 
 /// A host name (RFC 1123) or an IP address.

@@ -5,7 +5,7 @@ mod cluster;
 mod files;
 mod k3s;
 mod nodes;
-mod range;
+pub mod range;
 mod subnet;
 mod system;
 

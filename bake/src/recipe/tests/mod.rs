@@ -87,7 +87,7 @@ fn bake(root: &mut Root, plan: &NodePlan) -> Applied {
     super::undo::undo(root).unwrap();
     let mut recipe = recipe_for(root, plan);
     let sbom = Sbom { spdx: "{}\n".into(), cyclonedx: "{}\n".into() };
-    recipe.edits.extend(super::sbom_edits(&sbom));
+    recipe.edits.extend(super::sbom_edits(sbom));
     let applied = apply_all(root, &recipe).unwrap();
     seal(root, &record(plan, &applied), &applied).unwrap();
     applied
