@@ -166,6 +166,41 @@ fn golden_images_and_deltas_have_bills_and_attestations_beside_them() {
 }
 
 #[test]
+fn compressed_images_unpack_to_the_images() {
+    let bench = bench();
+    let nodes = ["--nodes", "rack2"];
+    good(&fleet(&bench, &[&["--fast", "--out-dir", "plain"], &nodes[..]].concat()));
+    for (suffix, program) in [("zst", "zstd"), ("xz", "xz")] {
+        let compress = ["--compress", suffix];
+        good(&fleet(&bench, &[&["--out-dir", suffix], &compress[..], &nodes].concat()));
+        let image = format!("{suffix}/rack2.img");
+        let packed = text(&bench.path(&format!("{image}.{suffix}")));
+        let statement = fs::read(format!("{packed}.intoto.json")).unwrap();
+        let statement: serde_json::Value = serde_json::from_slice(&statement).unwrap();
+        let sum = |path: &str| run("sha256sum", &[path])[..64].to_owned();
+        let said = |at: usize| statement["subject"][at]["digest"]["sha256"].clone();
+        assert_eq!(said(0), sum(&packed), "{suffix}");
+        run(program, &["-t", &packed]);
+        run(program, &["-d", "-k", &packed]);
+        let whole = fs::read(bench.path("plain/rack2.img")).unwrap();
+        assert!(whole == fs::read(bench.path(&image)).unwrap(), "{packed} is another image");
+        assert_eq!(said(1), sum(&text(&bench.path(&image))), "{suffix}");
+        bench.judge(&image);
+        // A golden image that is compressed is one too.
+        let deltas = ["--deltas", "--nodes", "rack2", "--out-dir", "d"];
+        good(&fleet(&bench, &[&deltas[..], &compress].concat()));
+        let golden = format!("d/golden-agent.img.{suffix}");
+        good(&apply(&bench, &golden, "d/rack2.delta", "applied.img"));
+        let (applied, whole) = (bench.path("applied.img"), bench.path("plain/rack2.img"));
+        assert!(fs::read(&applied).unwrap() == fs::read(whole).unwrap(), "{golden}");
+        for made in ["d", suffix] {
+            fs::remove_dir_all(bench.path(made)).unwrap();
+        }
+        fs::remove_file(applied).unwrap();
+    }
+}
+
+#[test]
 fn one_node_of_a_range_can_be_set() {
     let bench = bench();
     let set = ["--set", "nodes.rack2.address=192.168.24.77", "--nodes", "rack1,rack2,rack3"];
