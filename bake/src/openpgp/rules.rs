@@ -44,6 +44,11 @@ pub(super) fn key(key: &impl KeyDetails) -> Result<(), String> {
         PublicParams::ECDSA(EcdsaPublicParams::Unsupported { curve, .. }) => {
             Err(format!("ECDSA over {curve} is not supported"))
         }
+        // Crate `k256` takes Bitcoin's form of its signatures alone (s in the lower half of the order,
+        // BIP 62): every other one that GnuPG makes would count as broken.
+        PublicParams::ECDSA(EcdsaPublicParams::Secp256k1 { .. }) => {
+            Err("ECDSA over secp256k1 is not supported".into())
+        }
         PublicParams::ECDSA(_) => Ok(()),
         _ => {
             let number = u8::from(key.algorithm());
