@@ -96,6 +96,9 @@ pub fn admit(outlook: &Outlook) -> Result<(), Condition> {
     if let (false, Holder::Server(name)) = (off.is_empty(), &outlook.holder)
         && off.contains(&name.as_str())
     {
+        if let Some((name, why)) = strangers.iter().find(|(stranger, _)| *stranger == name) {
+            return Err(foreign(name, why));
+        }
         let what = format!("{name} has the shared address and does not answer");
         return Err(Condition::new(what, "see journalctl -u bake-witness there"));
     }
@@ -109,16 +112,20 @@ pub fn admit(outlook: &Outlook) -> Result<(), Condition> {
         return Ok(());
     }
     if let Some((name, why)) = strangers.first() {
-        return Err(Condition::new(
-            format!("{name} is not of this cluster: {why}"),
-            "one of the two cards was baked with other secrets: bake and flash it again",
-        ));
+        return Err(foreign(name, why));
     }
     let (what, are) = (off.join(", "), if off.len() == 1 { "does" } else { "do" });
     Err(Condition::new(
         format!("{what} {are} not answer yet; {here} of {all} servers are here"),
         format!("they are waited for, {} s at most", ALONE.as_secs()),
     ))
+}
+
+fn foreign(name: &str, why: &str) -> Condition {
+    Condition::new(
+        format!("{name} is not of this cluster: {why}"),
+        "one of the two cards was baked with other secrets: bake and flash it again",
+    )
 }
 
 #[cfg(test)]
@@ -167,6 +174,8 @@ mod tests {
         let alone = [strange(), strange()];
         says(&outlook(&alone, Holder::Nobody, 99, 9999), "a is not of this cluster: UnknownIssuer");
         says(&outlook(&[strange(), OFF], Holder::Nobody, 99, 9999), "a is not of this cluster");
+        let held = Holder::Server("b".into());
+        says(&outlook(&alone, held, 99, 9999), "b is not of this cluster: UnknownIssuer");
     }
 
     #[test]
