@@ -95,10 +95,11 @@ fn without_a_digest_the_bytes_are_the_same_with_holes_in_the_base_and_without() 
     let sparse = base(dir.path());
     let full = dir.path().join("full.img");
     std::fs::write(&full, std::fs::read(&sparse).expect("base")).expect("base without holes");
-    for base in [sparse, full] {
-        let (image, used) = edited(&base, dir.path());
+    let ways = [(&sparse, false), (&sparse, true), (&full, false), (&full, true)];
+    for (base, crowded) in ways {
+        let (image, used) = edited(base, dir.path());
         let out = dir.path().join("node1.img");
-        let emitted = written(&image, &used, &Spec { digest: false, ..Spec::new(&out) });
+        let emitted = written(&image, &used, &Spec { digest: false, crowded, ..Spec::new(&out) });
         assert_eq!((emitted.sha256, emitted.method), (None, Method::Copy));
         assert!(std::fs::read(&out).expect("output") == expected(&image, &used));
         let blocks = std::fs::metadata(&out).expect("output").blocks();

@@ -77,6 +77,9 @@ pub struct Spec {
     pub sync: bool,
     /// Whether blocks of the base may be shared with the output where the file system can.
     pub reflink: bool,
+    /// Whether other work fills the processors meanwhile. The kernel then copies, which takes the
+    /// least of them; else one thread reads while another writes, which is sooner done.
+    pub crowded: bool,
 }
 
 impl Spec {
@@ -94,6 +97,7 @@ impl Spec {
             bmap: None,
             sync: true,
             reflink: true,
+            crowded: false,
         }
     }
 }

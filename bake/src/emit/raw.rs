@@ -22,7 +22,7 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Writt
     let digests = if shared {
         change(job, file, spec)?;
         if hashes(spec) { walk_hashing(job, spec, |_| Ok(()))? } else { Digests::default() }
-    } else if !hashes(spec) && kernel::copy(job, file, spec)? {
+    } else if spec.crowded && !hashes(spec) && kernel::copy(job, file, spec)? {
         Digests::default()
     } else {
         copy(job, file, spec)?

@@ -69,7 +69,8 @@ impl Making<'_> {
     pub(super) fn spec(&self, file: &str) -> Spec {
         let thorough = self.request.thorough;
         let path = self.request.out_dir.join(file);
-        Spec { force: true, digest: thorough, sync: thorough, ..Spec::new(path) }
+        let crowded = self.request.deltas || self.request.jobs.min(self.request.plans.len()) > 1;
+        Spec { force: true, digest: thorough, sync: thorough, crowded, ..Spec::new(path) }
     }
 
     /// Bakes a node and returns the length of its output.
