@@ -20,8 +20,8 @@ def main():
     bed = Bed(deck, work, logs)
     typed = "bake status --profile attic --watch"
     watch = subprocess.Popen(
-        [os.environ["TERMINAL_PYTHON"], f"{TOP}/ci/testbed/terminal", "--size", "110x30", "--typed", typed,
-         "--when", rf"join.*={folder}/status-forming.svg", "--end", f"{folder}/status.svg",
+        [os.environ["TERMINAL_PYTHON"], f"{TOP}/ci/testbed/terminal", "--size", "130x30", "--typed", typed,
+         "--when", rf"(bootstrap|confirm) +2\d{{3}}-={folder}/status-forming.svg", "--end", f"{folder}/status.svg",
          os.environ["BAKE"], "status", "--watch", "--give-up", str(LIMIT), "--profile", deck.profile, "--secrets", deck.secrets])
     for board in bed.boards.values():
         board.power_on()
