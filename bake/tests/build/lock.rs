@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::support::bench::{Bench, SINGLE, text};
+use super::support::bench::{Bench, SINGLE, change, text};
 use super::support::run;
 
 const MANIFEST: &str = "\
@@ -53,12 +53,6 @@ fn bench() -> Bench {
     let profile = SINGLE.replace("nodes:", "manifests: [manifests/*.yaml]\nnodes:");
     fs::write(bench.path("edge.yaml"), profile).unwrap();
     bench
-}
-
-fn change(path: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{from}: {text}");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! An image of a release is made again from its attestation.
 
 use std::fs;
-use std::path::Path;
 
+use super::support::bench::change;
 use super::{bake, bench, digest, release};
 
 const PROFILE: [&str; 6] = ["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"];
@@ -18,12 +18,6 @@ fn refused(bench: &super::Bench, arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(3), "{arguments:?}: {said}");
     said
-}
-
-fn change(path: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(path).unwrap();
-    assert!(text.contains(from), "{from}: {text}");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 #[test]

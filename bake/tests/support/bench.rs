@@ -165,6 +165,13 @@ pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Changes the first `from` of a text file, which has to be there.
+pub fn change(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from}: {text}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
 pub fn elf(arch: &str) -> Vec<u8> {
     let arch: bake::arch::Arch = arch.parse().unwrap();
     let mut header = vec![0; 4096];
