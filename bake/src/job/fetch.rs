@@ -44,7 +44,7 @@ pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked)
             let pinned = &locked.lock().base;
             let found = fetcher.digest_of(path)?;
             locked.same(&path.display().to_string(), pinned.sha256, &found.to_string())?;
-            return fetcher.local_base(path, Some(pinned.sha256));
+            return as_pinned(fetcher.local_base(path, Some(pinned.sha256))?, locked);
         }
     };
     let Some(url) = &pinned.source else {
@@ -55,7 +55,18 @@ pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked)
     request.name.clone_from(&pinned.image);
     request.image_sha256 = Some(pinned.image_sha256);
     request.image_size = Some(pinned.image_size);
-    fetcher.base(&request)
+    as_pinned(fetcher.base(&request)?, locked)
+}
+
+/// The image inside is the pinned one too.
+fn as_pinned(base: Base, locked: &Locked) -> Result<Base> {
+    let pinned = &locked.lock().base;
+    let what = format!("the image in {}", pinned.image);
+    if let Some(found) = base.sha256 {
+        locked.same(&what, pinned.image_sha256, &found.to_string())?;
+    }
+    locked.as_long(&what, pinned.image_size, base.len)?;
+    Ok(base)
 }
 
 /// A base image that stands in no catalogue.
@@ -147,7 +158,9 @@ pub fn locked_part(
 ) -> Result<Verified<File>> {
     if let Some(path) = local {
         let found = fetcher.own_file(path)?;
-        locked.same(&path.display().to_string(), part.sha256, &found.sha256().to_string())?;
+        let what = path.display().to_string();
+        locked.same(&what, part.sha256, &found.sha256().to_string())?;
+        locked.as_long(&what, part.size, found.len())?;
         return Ok(found);
     }
     let Some(source) = &part.source else {
@@ -159,7 +172,10 @@ pub fn locked_part(
     };
     let url = Url::parse(source).map_err(|e| Error::Usage(format!("`{source}` is no URL: {e}")))?;
     let name = format!("{} {}", part.name, part.version.as_deref().unwrap_or_default());
-    fetcher.file(&FileRequest { name, url, sha256: part.sha256, size: Some(part.size) })
+    let request = FileRequest { url, sha256: part.sha256, size: Some(part.size), name };
+    let found = fetcher.file(&request)?;
+    locked.as_long(&request.name, part.size, found.len())?;
+    Ok(found)
 }
 
 fn parse(sha256: &str) -> Result<Sha256> {

@@ -18,7 +18,8 @@ impl Locked {
     /// Reads the lock at `path`; `None` where there is none.
     ///
     /// # Errors
-    /// Those of [`Lock::read`]; [`Error::Verification`] where another version of bake made it.
+    /// Those of [`Lock::read`]; [`Error::Verification`] where another version of bake made it, or
+    /// its lines contradict each other.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let Some((lock, text)) = Lock::read(path)? else { return Ok(None) };
         let locked = Self { lock, path: path.to_owned(), sha256: Sha256::of(text.as_bytes()) };
@@ -27,7 +28,10 @@ impl Locked {
             let of = &locked.lock.bake;
             return Err(locked.differs(format!("it was made by bake {of}, and this is bake {own}")));
         }
-        Ok(Some(locked))
+        match locked.lock.fault() {
+            Some(fault) => Err(locked.differs(fault)),
+            None => Ok(Some(locked)),
+        }
     }
 
     /// What it says.
@@ -63,6 +67,29 @@ impl Locked {
         Err(self.differs(format!("{what} has sha256 {found}, and the lock says {pinned}")))
     }
 
+    /// Compares a length.
+    ///
+    /// # Errors
+    /// [`Error::Verification`].
+    pub fn as_long(&self, what: &str, pinned: u64, found: u64) -> Result<()> {
+        if pinned == found {
+            return Ok(());
+        }
+        Err(self.differs(format!("{what} has {found} bytes, and the lock says {pinned}")))
+    }
+
+    /// That it is the lock of this profile.
+    ///
+    /// # Errors
+    /// [`Error::Verification`].
+    pub fn of_profile(&self, name: &str) -> Result<()> {
+        let own = &self.lock.profile;
+        if own == name {
+            return Ok(());
+        }
+        Err(self.differs(format!("it is the lock of profile {own}, and this is {name}")))
+    }
+
     /// The base image, where it is the one that the profile names.
     ///
     /// # Errors
@@ -84,8 +111,9 @@ impl Locked {
         let Some(part) = self.lock.part(name) else {
             return Err(self.differs(format!("{name} is needed and not in the lock")));
         };
-        match (version, part.version.as_deref()) {
-            (Some(wanted), Some(pinned)) if wanted != pinned => {
+        match version {
+            Some(wanted) if part.version.as_deref() != Some(wanted) => {
+                let pinned = part.version.as_deref().unwrap_or("no version");
                 Err(self.differs(format!("{name} is {wanted}, and the lock says {pinned}")))
             }
             _ => Ok(part),

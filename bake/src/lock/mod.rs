@@ -5,6 +5,7 @@
 
 mod changes;
 mod locked;
+mod sound;
 mod text;
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! A folder of `.deb` files instead of the image's sources: the user vouches for them.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use super::deb822;
@@ -29,7 +29,7 @@ pub fn packages(folder: &Path) -> Result<Vec<Package>> {
             name: folder.display().to_string(),
         });
     }
-    paths.into_iter().map(read).collect()
+    paths.into_iter().map(|path| read(&File::open(&path).at("opening", &path)?, &path)).collect()
 }
 
 /// The package of a folder with this digest.
@@ -63,21 +63,26 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read(path: PathBuf) -> Result<Package> {
+/// What the package that is open says of itself.
+///
+/// # Errors
+/// [`Error::Corrupt`] for a file that is no package.
+pub fn read(file: &File, path: &Path) -> Result<Package> {
     let corrupt =
         |reason: String| Error::Corrupt { what: format!("package {}", path.display()), reason };
     let control =
-        control(&path)?.ok_or_else(|| corrupt("it has no control file (deb(5))".into()))?;
+        control(file, path)?.ok_or_else(|| corrupt("it has no control file (deb(5))".into()))?;
     let mut paragraphs = deb822::all(&control, false).map_err(|e| corrupt(e.to_string()))?;
     if paragraphs.len() != 1 {
         return Err(corrupt("its control file has not one paragraph".into()));
     }
-    Package::read(&paragraphs.remove(0), Origin::File(path.clone())).map_err(corrupt)
+    Package::read(&paragraphs.remove(0), Origin::File(path.to_owned())).map_err(corrupt)
 }
 
 /// The file `control` of the archive `control.tar.*` of the package.
-fn control(path: &Path) -> Result<Option<Vec<u8>>> {
-    let mut file = BufReader::new(File::open(path).at("opening", path)?);
+fn control(file: &File, path: &Path) -> Result<Option<Vec<u8>>> {
+    let mut file = BufReader::new(file);
+    file.rewind().at("reading", path)?;
     let mut magic = [0; 8];
     file.read_exact(&mut magic).at("reading", path)?;
     if magic != *b"!<arch>\n" {

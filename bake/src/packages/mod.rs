@@ -10,6 +10,7 @@ mod image;
 mod local;
 mod order;
 pub mod package;
+mod pinned;
 pub mod relation;
 mod release;
 mod resolve;
@@ -29,12 +30,16 @@ use crate::fetch::{Fetcher, FileRequest, Verified};
 use crate::fs::root::Root;
 use crate::io::digest::Sha256;
 pub use image::{Installed, inventory};
+pub use pinned::{Pinned, among, fetch};
 
 use archive::Archive;
 use package::{Origin, Package};
 use resolve::Unsolved;
 use sources::Sources;
 use universe::Universe;
+
+/// Priority of files of the user's, as apt has it for a source that says nothing.
+const OWN: u16 = 500;
 
 /// What is wanted, and of which image.
 #[derive(Debug, Clone, Copy)]
@@ -60,58 +65,6 @@ pub struct Staged {
     pub deb: Verified<File>,
     /// Where it was fetched from; `None` for a file of the user's.
     pub url: Option<String>,
-}
-
-/// A package that was chosen before.
-#[derive(Debug, Clone, Copy)]
-pub struct Pinned<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its version.
-    pub version: &'a str,
-    /// Its architecture.
-    pub architecture: &'a str,
-    /// Which of dpkg's calls it belongs to.
-    pub batch: u16,
-    /// Where it is; `None` where the user has the file.
-    pub url: Option<&'a str>,
-    /// What it must be.
-    pub sha256: Sha256,
-    /// Its length in bytes.
-    pub size: u64,
-}
-
-/// A package that was chosen before, and nothing is chosen anew: from where it was, or out of
-/// `folder`.
-///
-/// # Errors
-/// [`Error::NotFound`] where it is not in the folder, and those of [`Fetcher::file`].
-pub fn fetch(pinned: &Pinned<'_>, folder: Option<&Path>, fetcher: &Fetcher<'_>) -> Result<Staged> {
-    let Pinned { name, version, architecture, batch, sha256, size, .. } = *pinned;
-    let what = format!("package {name} {version}");
-    let (deb, url) = match (folder, pinned.url) {
-        (Some(folder), _) => (local::find(folder, sha256, fetcher)?, None),
-        (None, Some(url)) => (fetch_from(what.clone(), url, sha256, size, fetcher)?, Some(url)),
-        (None, None) => (None, None),
-    };
-    let deb = deb.ok_or_else(|| {
-        Error::NotFound { what: "package", name: format!("{name} {version}, sha256 {sha256}") }
-            .hint("it was a file of yours: give its folder with --packages")
-    })?;
-    let url = url.map(str::to_owned);
-    Ok(staged(name, version, architecture, batch, deb, url))
-}
-
-fn fetch_from(
-    name: String,
-    url: &str,
-    sha256: Sha256,
-    size: u64,
-    fetcher: &Fetcher<'_>,
-) -> Result<Option<Verified<File>>> {
-    let url = Url::parse(url)
-        .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("{url}: {e}") })?;
-    fetcher.indexed(&FileRequest { url, name, sha256, size: Some(size) }).map(Some)
 }
 
 /// The packages that must be installed for all of the names to be there, in the order in which
@@ -144,16 +97,26 @@ pub fn choose(
     let searched = match wanted.folder {
         Some(folder) => {
             for package in local::packages(folder)? {
-                universe.offer(package, 500);
+                universe.offer(package, OWN);
             }
             folder.display().to_string()
         }
         None => from_sources(wanted, &mut universe, fetcher, sink)?,
     };
+    select(&mut universe, wanted.names, &searched)
+}
+
+/// What must be installed of all that was offered; `searched` says where that came from.
+fn select(
+    universe: &mut Universe,
+    names: &[String],
+    searched: &str,
+) -> Result<Vec<(u16, Package)>> {
     let corrupt = |reason| Error::Corrupt { what: "what packages depend on".into(), reason };
     universe.index().map_err(corrupt)?;
-    let chosen = resolve::resolve(&universe, wanted.names).map_err(|e| unsolved(e, &searched))?;
-    let ordered = order::order(&universe, &chosen).map_err(corrupt)?;
+    let universe = &*universe;
+    let chosen = resolve::resolve(universe, names).map_err(|e| unsolved(e, searched))?;
+    let ordered = order::order(universe, &chosen).map_err(corrupt)?;
     Ok(ordered.into_iter().map(|(batch, package)| (batch, package.clone())).collect())
 }
 
@@ -221,6 +184,18 @@ fn stage(batch: u16, package: &Package, fetcher: &Fetcher<'_>) -> Result<Staged>
     let (version, architecture) = (package.version.as_str(), &package.architecture);
     let deb = deb.ok_or_else(installed)?;
     Ok(staged(&package.name, version, architecture, batch, deb, url))
+}
+
+fn fetch_from(
+    name: String,
+    url: &str,
+    sha256: Sha256,
+    size: u64,
+    fetcher: &Fetcher<'_>,
+) -> Result<Option<Verified<File>>> {
+    let url = Url::parse(url)
+        .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("{url}: {e}") })?;
+    fetcher.indexed(&FileRequest { url, name, sha256, size: Some(size) }).map(Some)
 }
 
 fn staged(

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod lock;
+mod lock_lines;
 #[path = "../support/mod.rs"]
 mod support;
 

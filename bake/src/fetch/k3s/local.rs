@@ -41,13 +41,21 @@ pub fn local_binary(wanted: Local<'_>, sink: &dyn Sink) -> Result<Verified<File>
     verified(file, path, pin)
 }
 
-/// The bundle of images given by the user, and the name it must have for K3s: a tar archive,
-/// plain, gzip or Zstandard.
+/// The bundle of images given by the user, and the name it must have for K3s.
+///
+/// # Errors
+/// As [`images_name`].
+pub fn local_images(path: &Path, arch: Arch) -> Result<(String, Verified<File>)> {
+    let file = open_regular(path)?;
+    let name = images_name(&file, path, arch)?;
+    Ok((name, verified(file, path, None)?))
+}
+
+/// The name that a bundle of images must have for K3s: a tar archive, plain, gzip or Zstandard.
 ///
 /// # Errors
 /// [`Error::Verification`] where it is no such archive, [`Error::Io`].
-pub fn local_images(path: &Path, arch: Arch) -> Result<(String, Verified<File>)> {
-    let mut file = open_regular(path)?;
+pub fn images_name(mut file: &File, path: &Path, arch: Arch) -> Result<String> {
     let suffix = match decompress::detect_at_start(&mut file).at("reading", path)? {
         Format::Zstd => "tar.zst",
         Format::Gzip => "tar.gz",
@@ -58,8 +66,7 @@ pub fn local_images(path: &Path, arch: Arch) -> Result<(String, Verified<File>)>
             return Err(Error::Verification { what, reason });
         }
     };
-    let name = format!("k3s-airgap-images-{}.{suffix}", super::short(arch));
-    Ok((name, verified(file, path, None)?))
+    Ok(format!("k3s-airgap-images-{}.{suffix}", super::short(arch)))
 }
 
 fn verified(file: File, path: &Path, pin: Option<Sha256>) -> Result<Verified<File>> {

@@ -13,7 +13,7 @@ use crate::io::digest::Sha256;
 mod elf;
 mod local;
 
-pub use local::{Local, local_binary, local_images};
+pub use local::{Local, images_name, local_binary, local_images};
 
 const RELEASES: &str = "https://github.com/k3s-io/k3s/releases/download";
 /// Lists of checksums have some ten lines.

@@ -102,6 +102,13 @@ impl Base {
         }
         let looking = || format!("looking at {}", path.display());
         let traits = Traits::detect(opened.root()?).with_context(looking)?;
+        if let Some(locked) = locked {
+            let (is, pinned) = (traits.architecture.name(), &locked.lock().base.architecture);
+            if is != pinned {
+                let reason = format!("{name} is for {is}, and the lock says {pinned}");
+                return Err(locked.differs(reason));
+            }
+        }
         let image = opened.image().clone();
         Ok(Self { name, path, sha256, verified, traits, again, fetched, image })
     }

@@ -1,15 +1,19 @@
 //! What a lock pins goes into images, and nothing is chosen anew.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 
 use super::materials::{deb, local, named_files, verified};
 use super::{Sources, file_name, firstboot};
 use crate::arch::Arch;
+use crate::catalogue;
 use crate::error::{Context, Result};
-use crate::fetch::Fetcher;
-use crate::job::fetch;
+use crate::fetch::{Fetcher, Verified, k3s};
+use crate::fs::root::Root;
+use crate::job::{clock, fetch};
 use crate::lock::{Locked, Part};
-use crate::packages::{self, Pinned};
+use crate::packages::{self, Pinned, Staged, Wanted};
 use crate::profile::NodePlan;
 use crate::recipe::{Bundle, Deb, Materials, wanted_packages, wants_metallb};
 
@@ -18,6 +22,7 @@ pub(super) fn gather(
     plan: &NodePlan,
     sources: &Sources,
     locked: &Locked,
+    root: &Root,
     arch: Arch,
     fetcher: &Fetcher<'_>,
 ) -> Result<Materials> {
@@ -27,13 +32,14 @@ pub(super) fn gather(
             local(path, file_name(path)).with_context(|| format!("reading {}", path.display()))?;
         let pinned = locked.file(path)?;
         locked.same(&pinned.path, pinned.sha256, &material.sha256)?;
+        locked.as_long(&pinned.path, pinned.size, material.payload.0.len())?;
         host_files.insert(path.to_owned(), material);
     }
-    let material = |part: &Part, given: Option<&std::path::Path>, what: String| {
-        let found = fetch::locked_part(fetcher, locked, part, given)?;
+    let material = |part: &Part, given: Option<&Path>, found: Verified<File>, what: String| {
         let url = part.source.clone().filter(|_| given.is_none());
         verified(found, what, url)
     };
+    let fetched = |part, given| fetch::locked_part(fetcher, locked, part, given);
     let (mut program, mut airgap) = (None, None);
     if let Some(wanted) = &plan.k3s {
         let part = locked.part("k3s", Some(&wanted.version))?;
@@ -41,54 +47,82 @@ pub(super) fn gather(
             locked.same("`k3s.sha256` of the profile", part.sha256, sha256)?;
         }
         let what = format!("K3s {} for {arch}", wanted.version);
-        program = Some(material(part, sources.k3s.as_deref(), what)?);
+        let given = sources.k3s.as_deref();
+        program = Some(material(part, given, fetched(part, given)?, what)?);
         let given = sources.airgap_images.as_deref();
         if wanted.airgap || given.is_some() {
             let part = locked.part("k3s-airgap-images", Some(&wanted.version))?;
             let what = format!("images of K3s {} for {arch}", wanted.version);
-            let file_name = part.file.clone().unwrap_or_else(|| part.name.clone());
-            airgap = Some(Bundle { file_name, material: material(part, given, what)? });
+            let found = fetched(part, given)?;
+            let file_name = k3s::images_name(found.get(), found.path(), arch)?;
+            if part.file.as_ref() != Some(&file_name) {
+                let reason = format!("{what} must be called {file_name}, and the lock differs");
+                return Err(locked.differs(reason));
+            }
+            airgap = Some(Bundle { file_name, material: material(part, given, found, what)? });
         }
     }
     let metallb = match wants_metallb(plan) {
         false => None,
         true => {
-            let part = locked.part("metallb", None)?;
-            let version = part.version.as_deref().unwrap_or_default();
             let given = sources.metallb_manifest.as_deref();
-            Some(material(part, given, format!("MetalLB {version}'s manifest"))?)
+            let release = catalogue::metallb()?.version;
+            let part = locked.part("metallb", given.is_none().then_some(&*release))?;
+            let version = part.version.as_deref().unwrap_or_default();
+            let what = format!("MetalLB {version}'s manifest");
+            Some(material(part, given, fetched(part, given)?, what)?)
         }
     };
-    let packages = packages(plan, sources, locked, fetcher)?;
+    let packages = packages(plan, sources, locked, root, arch, fetcher)?;
     let path = firstboot::find(sources.firstboot.as_deref(), arch)?;
     let firstboot = local(&path, format!("firstboot for {arch}"))?;
     let part = locked.part("firstboot", None)?;
-    locked.same(&path.display().to_string(), part.sha256, &firstboot.sha256)?;
+    let what = path.display().to_string();
+    locked.same(&what, part.sha256, &firstboot.sha256)?;
+    locked.as_long(&what, part.size, firstboot.payload.0.len())?;
     Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
 }
 
-/// What was chosen when the lock was made.
+/// What was chosen when the lock was made, and nothing that is too much or missing.
 fn packages(
     plan: &NodePlan,
     sources: &Sources,
     locked: &Locked,
+    root: &Root,
+    architecture: Arch,
     fetcher: &Fetcher<'_>,
 ) -> Result<Vec<Deb>> {
     let names = wanted_packages(plan);
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let chosen = locked.selection(&names)?.into_iter().map(|(batch, package)| {
+    let folder = sources.packages.as_deref();
+    let selection = locked.selection(&names)?;
+    let chosen = selection.iter().map(|(batch, package)| {
         let pinned = Pinned {
             name: &package.name,
             version: &package.version,
             architecture: &package.architecture,
-            batch,
+            batch: *batch,
             url: package.source.as_deref(),
             sha256: package.sha256,
             size: package.size,
         };
-        deb(packages::fetch(&pinned, sources.packages.as_deref(), fetcher)?)
+        packages::fetch(&pinned, folder, fetcher)
     });
-    chosen.collect::<Result<_>>().context("fetching the packages that the lock pins")
+    let staged: Vec<Staged> =
+        chosen.collect::<Result<_>>().context("fetching the packages that the lock pins")?;
+    let wanted = Wanted { root, architecture, names: &names, now: clock::wall(), folder };
+    let needed = packages::among(&wanted, &staged);
+    let needed = needed.map_err(|e| locked.differs(format!("of its packages alone: {e}")))?;
+    let pinned = selection.iter().map(|(batch, package)| (*batch, package.name.clone()));
+    if !pinned.eq(needed.iter().cloned()) {
+        let needed: Vec<String> = needed.into_iter().map(|(_, name)| name).collect();
+        return Err(locked.differs(format!(
+            "to have {} the image needs {}, in this order, and the lock says otherwise",
+            names.join(", "),
+            needed.join(", ")
+        )));
+    }
+    staged.into_iter().map(deb).collect()
 }

@@ -78,6 +78,9 @@ impl Workshop {
             return Err(Error::Usage("no node is to be baked".into()));
         };
         let locked = sources.lock.read()?.map(Arc::new);
+        if let Some(locked) = &locked {
+            locked.of_profile(&first.profile)?;
+        }
         let base = Arc::new(Base::open(&first.image, locked.as_deref(), fetcher, sink)?);
         base.admit(plans, sink)?;
         let mut stocks: Vec<(Role, Arc<Stock>)> = Vec::new();
@@ -88,7 +91,7 @@ impl Workshop {
             let view = base.view()?;
             let arch = base.traits.architecture;
             let materials = match &locked {
-                Some(locked) => pinned::gather(plan, sources, locked, arch, fetcher)?,
+                Some(locked) => pinned::gather(plan, sources, locked, view.root()?, arch, fetcher)?,
                 None => materials::gather(plan, sources, view.root()?, arch, fetcher, sink)?,
             };
             let distribution = &base.traits.os.id;
