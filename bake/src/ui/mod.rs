@@ -94,8 +94,16 @@ impl Ui {
     /// Whatever standard output refuses; a closed pipe is [`Error::Interrupted`]'s quiet cousin
     /// and is recognised by [`Ui::fail`].
     pub fn data(&self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes.as_ref()).and_then(|()| out.flush()).at("writing", "standard output")
+        let write = || {
+            let mut out = io::stdout().lock();
+            out.write_all(bytes.as_ref()).and_then(|()| out.flush())
+        };
+        let written = match &self.voice {
+            // Where both are one terminal, bars that did not step aside would be left half drawn.
+            Voice::Bars(bars) => bars.aside(write),
+            Voice::Json | Voice::Plain(_) => write(),
+        };
+        written.at("writing", "standard output")
     }
 
     /// Writes one line of data to standard output.
