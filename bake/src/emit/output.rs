@@ -5,9 +5,11 @@
 //! locked while it is being written; one that nobody has locked is a dead process's and is
 //! removed by the next run.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, IoContext, Result};
 use crate::sys;
@@ -225,27 +227,35 @@ fn named(target: &Path) -> Result<(File, PathBuf)> {
     unreachable!("the loop above ends by itself")
 }
 
+/// Unfinished files by folder, as it was when this process first wrote there. A fleet writes
+/// thousands into one: to list it for each of them would take the square of that.
+static LEFT: Mutex<BTreeMap<PathBuf, Vec<String>>> = Mutex::new(BTreeMap::new());
+
 /// Removes unfinished outputs for `target` that dead processes left.
 fn remove_stale(target: &Path) {
+    let folder = folder(target);
     let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
-    let Ok(entries) = fs::read_dir(folder(target)) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let Some(middle) = name.strip_prefix(&prefix).and_then(|n| n.strip_suffix(SUFFIX)) else {
-            continue;
-        };
-        let ours = middle.split('-').all(|n| n.parse::<u32>().is_ok());
-        let regular = entry.file_type().is_ok_and(|t| t.is_file());
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = left.entry(folder.to_owned()).or_insert_with(|| unfinished(folder));
+    for name in names {
+        let middle = name.strip_prefix(&prefix).and_then(|n| n.strip_suffix(SUFFIX));
+        let ours = middle.is_some_and(|m| m.split('-').all(|n| n.parse::<u32>().is_ok()));
+        let path = folder.join(name);
         if ours
-            && regular
-            && let Ok(file) = File::open(entry.path())
+            && fs::symlink_metadata(&path).is_ok_and(|found| found.is_file())
+            && let Ok(file) = File::open(&path)
             && file.try_lock().is_ok()
         {
             // Another process may have removed it first.
-            let _ = fs::remove_file(entry.path());
+            let _ = fs::remove_file(path);
         }
     }
+}
+
+fn unfinished(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(SUFFIX)).collect()
 }
 
 #[cfg(test)]
