@@ -43,17 +43,6 @@ pub fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
     sync_folder(folder).at("syncing", folder)
 }
 
-/// As [`write`] with [`Existing::Replace`], without waiting for the disk: after a power cut it may
-/// be empty. For what can be done without.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn replace_quickly(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = NamedTempFile::new_in(folder(path)).at("creating a file beside", path)?;
-    file.write_all(bytes).at("writing", path)?;
-    file.persist(path).map_err(|e| e.error).at("replacing", path).map(drop)
-}
-
 /// The folder a file is in.
 #[must_use]
 pub fn folder(path: &Path) -> &Path {

@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// How often it is written at most while nodes are being finished.
 const EVERY: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Content {
     version: u32,
     files: BTreeMap<String, Entry>,
@@ -56,29 +56,25 @@ impl Stamp {
 pub struct Ledger {
     folder: PathBuf,
     state: Mutex<(Content, Instant)>,
-    /// Whether the disk is waited for.
-    durable: bool,
+    /// Why what is there could not be used.
+    unread: Option<&'static str>,
 }
 
 impl Ledger {
     /// Reads the ledger of `folder`; one that cannot be read, or is of another version, is empty.
-    /// Unless `thorough`, the disk is waited for only where an earlier fleet's would be lost.
     ///
     /// # Errors
     /// [`Error::Io`] where it is there and the system does not hand it out.
-    pub fn open(folder: &Path, thorough: bool) -> Result<Self> {
+    pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(NAME);
-        let content = match fs::read(&path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).ok().filter(|c: &Content| c.version == VERSION)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        let read = match fs::read(&path) {
+            Ok(text) => parse(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Content::new()),
             Err(error) => return Err(Error::io("reading", &path, error)),
         };
-        let durable = thorough || content.is_some();
-        let content = content.unwrap_or(Content { version: VERSION, files: BTreeMap::new() });
-        let state = Mutex::new((content, Instant::now()));
-        Ok(Self { folder: folder.to_owned(), state, durable })
+        let unread = read.as_ref().err().copied();
+        let state = Mutex::new((read.unwrap_or_else(|_| Content::new()), Instant::now()));
+        Ok(Self { folder: folder.to_owned(), state, unread })
     }
 
     /// The entry of an output that is there, as it was written, from the same inputs.
@@ -94,6 +90,16 @@ impl Ledger {
             (_, None) => true,
             (Some(Entry { written, .. }), found) => written.is_none() || written == found,
             (None, Some(_)) => false,
+        }
+    }
+
+    /// Why an output that is there and not ours is not.
+    pub fn why_not_ours(&self) -> String {
+        match self.unread {
+            Some(why) => {
+                format!("it exists, and {NAME}, which knew what a fleet left there, {why}")
+            }
+            None => "it exists, and is not what an earlier fleet left there".into(),
         }
     }
 
@@ -146,11 +152,23 @@ impl Ledger {
     fn write(&self, content: &Content) -> Result<()> {
         let path = self.folder.join(NAME);
         let text = serde_json::to_vec_pretty(content).map_err(std::io::Error::from);
-        let text = text.at("encoding", &path)?;
-        match self.durable {
-            true => private::write(&path, &text, Existing::Replace),
-            false => private::replace_quickly(&path, &text),
-        }
+        private::write(&path, &text.at("encoding", &path)?, Existing::Replace)
+    }
+}
+
+impl Content {
+    fn new() -> Self {
+        Self { version: VERSION, files: BTreeMap::new() }
+    }
+}
+
+/// What the text says, or why it does not.
+fn parse(text: &[u8]) -> Result<Content, &'static str> {
+    match serde_json::from_slice::<Content>(text) {
+        Ok(content) if content.version == VERSION => Ok(content),
+        Ok(_) => Err("is of another version of bake"),
+        Err(error) if error.is_eof() => Err("is empty or cut short"),
+        Err(_) => Err("is damaged"),
     }
 }
 
@@ -162,19 +180,19 @@ mod tests {
     fn it_knows_what_it_wrote_and_what_it_did_not() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
-        let ledger = Ledger::open(dir.path(), true).unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
         fs::write(at("a.img"), "mine").unwrap();
         assert!(!ledger.is_ours("a.img"), "nobody said so");
         assert!(ledger.is_ours("b.img"), "it is not there");
         ledger.begin([("b.img", "inputs")]).unwrap();
         fs::write(at("b.img"), "half").unwrap();
         // Killed here: the next run knows that it was ours and not whole.
-        let again = Ledger::open(dir.path(), true).unwrap();
+        let again = Ledger::open(dir.path()).unwrap();
         assert!(again.is_ours("b.img") && again.unchanged("b.img", "inputs").is_none());
         fs::write(at("b.img"), "whole").unwrap();
         again.done("b.img", Some("identity".into())).unwrap();
         again.close().unwrap();
-        let again = Ledger::open(dir.path(), true).unwrap();
+        let again = Ledger::open(dir.path()).unwrap();
         let entry = again.unchanged("b.img", "inputs").unwrap();
         assert_eq!(entry.identity.as_deref(), Some("identity"));
         assert_eq!(again.unchanged("b.img", "others"), None);
@@ -184,11 +202,22 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_read_is_empty() {
+    fn one_that_cannot_be_read_is_empty_and_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        for text in ["{", "{}", r#"{"version": 99, "files": {}}"#] {
+        fs::write(dir.path().join("a.img"), "whose?").unwrap();
+        for (text, why) in [
+            ("", "is empty or cut short"),
+            (r#"{"version": 1, "files": {"a.img": {"inp"#, "is empty or cut short"),
+            ("{}", "is damaged"),
+            (r#"{"version": 99, "files": {}}"#, "is of another version"),
+        ] {
             fs::write(dir.path().join(NAME), text).unwrap();
-            assert!(Ledger::open(dir.path(), true).unwrap().entry("x").is_none(), "{text}");
+            let ledger = Ledger::open(dir.path()).unwrap();
+            assert!(!ledger.is_ours("a.img") && ledger.is_ours("b.img"), "{text}");
+            assert!(ledger.why_not_ours().contains(why), "{text}: {}", ledger.why_not_ours());
         }
+        fs::remove_file(dir.path().join(NAME)).unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        assert!(ledger.why_not_ours().ends_with("not what an earlier fleet left there"));
     }
 }

@@ -70,7 +70,7 @@ pub fn bake(
     cancel: &Cancel,
 ) -> Result<Report> {
     fs::create_dir_all(&request.out_dir).at("making the folder", &request.out_dir)?;
-    let ledger = Ledger::open(&request.out_dir, request.thorough)?;
+    let ledger = Ledger::open(&request.out_dir)?;
     let workshop = Workshop::open(&request.plans, &request.sources, fetcher, sink)?;
     let tasks = plan(request, &workshop, secrets, sink)?;
     let turn = Mutex::default();

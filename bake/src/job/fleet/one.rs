@@ -50,7 +50,7 @@ impl Making<'_> {
             return Ok(());
         }
         let path = self.request.out_dir.join(file);
-        let reason = "it exists, and is not what an earlier fleet left there".into();
+        let reason = self.ledger.why_not_ours();
         Err(Error::Refused { action: format!("overwrite {}", path.display()), reason }
             .hint("use --force to replace it"))
     }
