@@ -5,6 +5,7 @@
 # say     one line about what is being done, with the seconds since the script began
 # contained  runs a command that ends whenever the script does, with all it started
 # need_bake  sets BAKE, the program to bake with, unless it is set already
+# need_root WHAT  sets root, to write before a command that needs it: sudo, where one is not root
 
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
@@ -29,6 +30,16 @@ quietly() {
         printf '%s: error: status %d from: %s (all of its output: %s)\n' "$me" "$status" "$*" "$log" >&2
         return "$status"
     fi
+}
+
+# Sets `root`, what to write before a command that needs root to do WHAT: nothing for root, else sudo, which
+# may not ask (nobody would answer in CI). Variables of ours come along.
+need_root() { # WHAT
+    root=()
+    [ "$(id -u)" != 0 ] || return 0
+    sudo -n true 2>/dev/null || die "$1 needs root, and there is no sudo without a password: run this as root"
+    root=(sudo -n env LC_ALL="$LC_ALL" DEBIAN_FRONTEND="$DEBIAN_FRONTEND")
+    [ -z "${APT_CONFIG:-}" ] || root+=(APT_CONFIG="$APT_CONFIG")
 }
 
 # 16 hex digits of the sha256 of everything on standard input.
