@@ -108,6 +108,74 @@ fn without_a_digest_the_bytes_are_the_same_with_holes_in_the_base_and_without() 
     }
 }
 
+/// What becomes of an image that is changed where it lies, after `prepare` has done something to it.
+fn in_place(prepare: impl FnOnce(&Path)) -> (tempfile::TempDir, Emitted) {
+    let dir = tempfile::tempdir().expect("dir");
+    let out = base(dir.path());
+    let source = FileSource::open(&out).expect("base");
+    prepare(&out);
+    let mut image = Image::new(Arc::new(source));
+    image.write_at(513, b"changed in the middle of a block").expect("write");
+    image.write_at(15 * MIB, &[9; 10_000]).expect("into a hole");
+    image.zero(20 * MIB + 8192, 500_000).expect("zero");
+    let mut used = InUse::everything(image.len());
+    used.limit(2 * MIB, 10 * MIB, &[0..MIB, MIB + 200_000..2 * MIB]);
+    let expected = expected(&image, &used);
+    let bmap = Some(dir.path().join("node1.bmap"));
+    let spec = Spec { in_place: true, reflink: false, force: true, bmap, ..Spec::new(&out) };
+    let emitted = written(&image, &used, &spec);
+    assert!(std::fs::read(&out).expect("output") == expected, "{:?}", emitted.method);
+    assert_eq!(emitted.sha256, Some(sha256sum(&out)));
+    assert_eq!(emitted.bytes, image.len());
+    let metadata = std::fs::metadata(&out).expect("output");
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let hidden = names(dir.path()).into_iter().filter(|name| name.starts_with('.'));
+    assert_eq!(hidden.count(), 0);
+    (dir, emitted)
+}
+
+#[test]
+fn an_image_becomes_another_where_it_lies() {
+    assert_eq!(in_place(|_| {}).1.method, Method::InPlace);
+    // What nobody uses becomes zero, whatever was there.
+    let (_dir, emitted) = in_place(|out| {
+        let file = std::fs::File::options().write(true).open(out).expect("base");
+        file.write_all_at(&[7; 100_000], 5 * MIB + 10).expect("junk");
+    });
+    assert_eq!(emitted.method, Method::InPlace);
+}
+
+#[test]
+fn what_others_have_of_an_image_stays_as_it_is() {
+    let other = std::cell::OnceCell::new();
+    let copied = |prepare: &dyn Fn(&Path)| {
+        let (dir, emitted) = in_place(prepare);
+        assert_eq!(emitted.method, Method::Copy);
+        dir
+    };
+    let dir = copied(&|out| std::fs::hard_link(out, out.with_extension("other")).expect("link"));
+    let before = tempfile::tempdir().expect("dir");
+    let before = std::fs::read(base(before.path())).expect("base");
+    assert!(std::fs::read(dir.path().join("base.other")).expect("the other name") == before);
+
+    copied(&|out| {
+        let _ = other.set(std::fs::File::open(out).expect("open"));
+    });
+    let mut read = vec![0; before.len()];
+    other.get().expect("a reader").read_exact_at(&mut read, 0).expect("read");
+    assert!(read == before, "who reads it reads what it opened");
+
+    let dir = copied(&|out| {
+        let real = out.with_extension("real");
+        std::fs::rename(out, &real).expect("rename");
+        std::os::unix::fs::symlink(real, out).expect("link");
+    });
+    assert!(dir.path().join("base.img").is_symlink());
+    if rustix::process::geteuid().is_root() {
+        copied(&|out| std::os::unix::fs::chown(out, Some(1), None).expect("another's"));
+    }
+}
+
 #[test]
 fn compressed_outputs_unpack_to_the_same_bytes() {
     let dir = tempfile::tempdir().expect("dir");

@@ -46,7 +46,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let node = profile.select(args.node.as_deref(), args.out.as_deref())?.to_owned();
     let path = args.out.as_ref().unwrap_or(&args.image);
     let mut out = args.writing.spec(path);
-    out.force |= args.out.is_none();
+    out.in_place = args.out.is_none();
+    out.force |= out.in_place;
     documents::preflight(&out)?;
     let secrets = profile.secrets_path(args.secrets.as_deref());
     let mut secrets = cluster::open_secrets(&profile, &secrets, session)?;

@@ -35,6 +35,12 @@ pub struct Args {
     /// Open file to read the key's password from [default: BAKE_SIGN_PASSWORD holds it, else ask]
     #[arg(long, value_name = "FD", requires = "sign")]
     sign_password_fd: Option<u32>,
+    /// Sign the list of digests as cosign does, with this private key (P-256, PKCS#8, PEM)
+    #[arg(long, value_name = "KEYFILE")]
+    sign_cosign: Option<PathBuf>,
+    /// Have this file of the folder in the list of digests too (repeatable)
+    #[arg(long, value_name = "NAME")]
+    also: Vec<String>,
     #[command(flatten)]
     materials: Materials,
 }
@@ -43,16 +49,18 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     if args.materials.secrets.is_some() {
         return Err(Error::Usage("`--secrets` means nothing here: a release holds none".into()));
     }
-    let signer = args.sign.as_ref().map(|path| {
-        let name = path.display().to_string();
-        Signer::open(path, || passphrase::signing(args.sign_password_fd, &name, &session.cancel))
+    let cosign = args.sign_cosign.as_ref().map(|path| Signer::cosign(path)).transpose()?;
+    let minisign = args.sign.as_ref().map(|path| {
+        let (name, cancel) = (path.display().to_string(), &session.cancel);
+        Signer::minisign(path, || passphrase::signing(args.sign_password_fd, &name, cancel))
     });
     let request = Request {
         profiles: profiles(args)?,
         folder: args.out_dir.clone(),
         suffix: args.compress.clone(),
         url: args.url.clone(),
-        signer: signer.transpose()?,
+        also: args.also.clone(),
+        signers: cosign.into_iter().chain(minisign.transpose()?).collect(),
     };
     let report = release::release(&request, &session.fetcher()?, &session.ui, &session.cancel)?;
     if session.ui.json() {

@@ -9,6 +9,7 @@ mod bmap;
 pub mod card;
 mod compress;
 mod digest;
+pub mod in_place;
 mod in_use;
 mod kernel;
 mod output;
@@ -77,6 +78,8 @@ pub struct Spec {
     pub sync: bool,
     /// Whether blocks of the base may be shared with the output where the file system can.
     pub reflink: bool,
+    /// Whether the base may become the output, where it lies under that name ([`in_place`]).
+    pub in_place: bool,
     /// Whether other work fills the processors meanwhile. The kernel then copies, which takes the
     /// least of them; else one thread reads while another writes, which is sooner done.
     pub crowded: bool,
@@ -97,6 +100,7 @@ impl Spec {
             bmap: None,
             sync: true,
             reflink: true,
+            in_place: false,
             crowded: false,
         }
     }
@@ -109,6 +113,8 @@ pub enum Method {
     Reflink,
     /// Blocks in use were copied.
     Copy,
+    /// The base became the output: only changes were written.
+    InPlace,
     /// The image was compressed.
     Compress,
 }
@@ -169,7 +175,8 @@ pub fn emit(
         format => compress::write(&job, spec, format, &output),
     };
     let written = written.map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
-    let bytes = output.len()?;
+    let in_place = written.method == Method::InPlace;
+    let bytes = if in_place { image.len() } else { output.len()? };
     let bmap = match (&spec.bmap, written.bmap) {
         (Some(path), Some(ranges)) => {
             let staged = create(path, spec)?;
@@ -178,8 +185,10 @@ pub fn emit(
         }
         _ => None,
     };
-    cancel.check()?;
-    output.publish(spec.sync).map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
+    if !in_place {
+        cancel.check()?;
+        output.publish(spec.sync).map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
+    }
     if let Some(bmap) = bmap {
         bmap.publish(spec.sync)?;
     }

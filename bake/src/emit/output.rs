@@ -131,12 +131,7 @@ impl Output {
     /// # Errors
     /// The system's.
     pub fn publicise(&self) -> Result<()> {
-        #[cfg(unix)]
-        {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-            self.file.set_permissions(mode).at("changing the mode of", &self.path)?;
-        }
-        Ok(())
+        sys::file::set_mode(&self.file, 0o644).at("changing the mode of", &self.path)
     }
 
     /// The path it will have.

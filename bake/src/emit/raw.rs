@@ -4,9 +4,8 @@ use std::fs::File;
 use std::sync::mpsc::sync_channel;
 
 use super::digest::{Digests, walk_hashing};
-use super::kernel;
 use super::stream::{Chunk, Job, QUEUE};
-use super::{Method, Output, Spec, Written};
+use super::{Method, Output, Spec, Written, in_place, kernel};
 use crate::error::{Error, IoContext, Result};
 use crate::store::{BlockStore, Image, Origin};
 use crate::sys::file::{punch_hole, reflink, write_all_at};
@@ -18,6 +17,12 @@ static ZEROS: [u8; STEP] = [0; STEP];
 pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Written> {
     let file = output.file();
     let shared = spec.reflink && share(job.image, file, spec)?;
+    if !shared
+        && spec.in_place
+        && let Some(written) = in_place::write(job, spec)?
+    {
+        return Ok(written);
+    }
     file.set_len(job.image.len()).at("extending", &spec.path)?;
     let digests = if shared {
         change(job, file, spec)?;

@@ -58,11 +58,6 @@ pub fn rebuild(
 ) -> Result<Rebuilt> {
     let Request { attestation, was, plans, sources, folder } = request;
     let name = subject(&attestation, &was)?;
-    if name.ends_with(".delta") {
-        let feature = "it is about a delta, whose bytes hang on the golden image as well".into();
-        return Err(Error::Unsupported { what: attestation.display().to_string(), feature }
-            .hint("`bake fleet --deltas` into another folder makes both again"));
-    }
     let workplace = tempfile::tempdir_in(&folder).at("creating a folder in", &folder)?;
     let path = workplace.path().join(&name);
     match was.asked().node {
@@ -80,13 +75,18 @@ pub fn rebuild(
 /// The name of the output, without folders: it comes from a file somebody gave us.
 ///
 /// # Errors
-/// [`Error::Corrupt`].
+/// [`Error::Corrupt`]; [`Error::Unsupported`] for a delta.
 pub fn subject(attestation: &Path, was: &Attestation) -> Result<String> {
     let what = || attestation.display().to_string();
     let Some(subject) = was.subject.first() else {
         return Err(Error::Corrupt { what: what(), reason: "it is about nothing".into() });
     };
     let name = &subject.name;
+    if name.ends_with(".delta") {
+        let feature = "it is about a delta, whose bytes hang on the golden image as well".into();
+        return Err(Error::Unsupported { what: what(), feature }
+            .hint("`bake fleet --deltas` into another folder makes both again"));
+    }
     match !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']) {
         true => Ok(name.clone()),
         false => {

@@ -1,5 +1,5 @@
-//! What Linux does with a whole block device beyond reading and writing it. The only `unsafe` of
-//! this program: three requests that no safe function covers (linux/fs.h).
+//! What Linux does with a whole block device beyond reading and writing it. One of the two places of
+//! this program with `unsafe`: three requests that no safe function covers (linux/fs.h).
 #![allow(unsafe_code, reason = "ioctl(2) has no type of its own")]
 
 use std::fs::{File, OpenOptions};

@@ -123,6 +123,65 @@ pub fn reflink(_: &File, _: &File) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Whether `path` itself is the file that is open, not a link to it.
+#[cfg(unix)]
+#[must_use]
+pub fn is_named(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same = |a: &std::fs::Metadata, b: &std::fs::Metadata| {
+        a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino())
+    };
+    match (std::fs::symlink_metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => same(&named, &open),
+        _ => false,
+    }
+}
+
+/// Not known on this system.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_named(_: &Path, _: &File) -> bool {
+    false
+}
+
+/// Whether `path` is the open file's only name, and the file this user's.
+#[must_use]
+pub fn is_only_name(path: &Path, file: &File) -> bool {
+    #[cfg(unix)]
+    let ours = {
+        use std::os::unix::fs::MetadataExt;
+        let user = rustix::process::geteuid().as_raw();
+        file.metadata().is_ok_and(|found| found.nlink() == 1 && found.uid() == user)
+    };
+    #[cfg(not(unix))]
+    let ours = false;
+    ours && is_named(path, file)
+}
+
+/// Permissions of a file, as chmod(2) takes them.
+///
+/// # Errors
+/// The system's.
+pub fn mode(file: &File) -> io::Result<u32> {
+    let found = file.metadata()?;
+    #[cfg(unix)]
+    return Ok(std::os::unix::fs::MetadataExt::mode(&found) & 0o7777);
+    // Other systems have none.
+    #[cfg(not(unix))]
+    return Ok(if found.permissions().readonly() { 0o400 } else { 0o600 });
+}
+
+/// Changes the permissions of a file (fchmod(2)); systems without them leave it as it is.
+///
+/// # Errors
+/// The system's.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    return file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    return file.metadata().map(|_| _ = mode);
+}
+
 /// Whether parts of `file` take no space: zeros in it were looked for already.
 #[cfg(unix)]
 #[must_use]

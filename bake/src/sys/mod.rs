@@ -5,4 +5,5 @@ pub mod aligned;
 pub mod disk;
 pub mod file;
 pub mod interrupt;
+pub mod lease;
 pub mod memory;

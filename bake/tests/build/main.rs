@@ -15,13 +15,13 @@ use support::run;
 #[test]
 fn a_node_is_baked_the_same_everywhere_and_again() {
     let bench = Bench::new(SINGLE);
-    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
+    bench.baked("node1", &["--base", "base.img", "--out", "node1.img"]);
     bench.judge("node1.img");
     let digest = |name: &str| run("sha256sum", &[&text(&bench.path(name))])[..64].to_owned();
     fs::create_dir(bench.path("elsewhere")).unwrap();
-    bench.baked(&["--base", "base.img", "--out", "elsewhere/other.img"]);
+    bench.baked("node1", &["--base", "base.img", "--out", "elsewhere/other.img"]);
     assert_eq!(digest("node1.img"), digest("elsewhere/other.img"));
-    bench.baked(&["--base", "node1.img", "--out", "again.img"]);
+    bench.baked("node1", &["--base", "node1.img", "--out", "again.img"]);
     bench.judge("again.img");
     let diff = |a: &str, b: &str| {
         let run = Command::new(env!("CARGO_BIN_EXE_bake"))
@@ -41,7 +41,7 @@ fn the_root_grows_when_the_payload_needs_it() {
     let bench = Bench::new(SINGLE);
     let payload = format!("#!/bin/sh\n{}", "# K3s is large\n".repeat(10 << 20));
     bench.script("k3s", &payload);
-    bench.baked(&["--base", "base.img", "--out", "node1.img"]);
+    bench.baked("node1", &["--base", "base.img", "--out", "node1.img"]);
     bench.judge("node1.img");
     assert!(fs::metadata(bench.path("node1.img")).unwrap().len() > 200 * MIB);
     let table = run("sfdisk", &["-d", &text(&bench.path("node1.img"))]);

@@ -4,15 +4,15 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{bake, bench, digest, node};
+use super::{bench, digest};
 
 #[test]
 fn every_output_says_what_it_is() {
     let bench = bench();
-    node(&bench, "alpha", &["--out", "alpha.img.zst"]);
+    bench.baked("alpha", &["--out", "alpha.img.zst"]);
     let read = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    bake(&bench, &["cp", "-r", "alpha.img.zst:/etc/bake", "inside"]);
+    bench.done(&["cp", "-r", "alpha.img.zst:/etc/bake", "inside"]);
     assert_eq!(read("alpha.img.zst.spdx.json"), read("inside/sbom.spdx.json"));
     assert_eq!(read("alpha.img.zst.cdx.json"), read("inside/sbom.cdx.json"));
     let packages = json(&read("alpha.img.zst.spdx.json"))["packages"].to_string();
@@ -40,7 +40,7 @@ fn every_output_says_what_it_is() {
     assert_eq!(inside["subject"][0]["digest"]["sha256"], digest(&bench, "inside/record.json"));
     let record = &attestation["predicate"]["runDetails"]["byproducts"][0];
     assert_eq!(record, &inside["subject"][0]);
-    bake(&bench, &["verify", "alpha.img"]);
+    bench.done(&["verify", "alpha.img"]);
 }
 
 #[test]
@@ -50,17 +50,17 @@ fn it_can_be_left_out_and_is_not_overwritten() {
         let names = bench.listing().into_iter();
         names.filter_map(|n| n.strip_prefix(image).map(str::to_owned)).collect::<Vec<_>>()
     };
-    node(&bench, "alpha", &["--out", "bare.img", "--no-sbom"]);
+    bench.baked("alpha", &["--out", "bare.img", "--no-sbom"]);
     assert_eq!(beside("bare.img"), [""]);
-    let listed = bake(&bench, &["ls", "bare.img:/etc/bake"]);
+    let listed = bench.done(&["ls", "bare.img:/etc/bake"]);
     assert!(listed.contains("record.json"), "{listed}");
     assert!(!listed.contains("sbom") && !listed.contains("provenance"), "{listed}");
     // Nobody takes the digest that an attestation is about.
-    node(&bench, "alpha", &["--out", "fast.img", "--fast"]);
+    bench.baked("alpha", &["--out", "fast.img", "--fast"]);
     assert_eq!(beside("fast.img"), ["", ".cdx.json", ".spdx.json"]);
     // Baking it again takes all of it out and puts it in once more.
-    node(&bench, "alpha", &["--base", "fast.img", "--out", "again.img", "--no-sbom"]);
-    assert_eq!(bake(&bench, &["diff", "bare.img", "again.img"]), "");
+    bench.baked("alpha", &["--base", "fast.img", "--out", "again.img", "--no-sbom"]);
+    assert_eq!(bench.done(&["diff", "bare.img", "again.img"]), "");
     fs::write(bench.path("alpha.img.cdx.json"), "mine").unwrap();
     let out = bench.bake("alpha", &["--out", "alpha.img"]);
     let said = String::from_utf8_lossy(&out.stderr);

@@ -17,7 +17,7 @@ use ::bake::profile::{NodePlan, Profile, Search, SecretsFile};
 use ::bake::store::BlockStore;
 use ::bake::sys::interrupt::Cancel;
 
-use super::{Bench, bench, node, release, run, text};
+use super::{Bench, bench, release, run, text};
 
 const SERVER: &str = "dist/bake-edge-server-arm64.img.zst";
 
@@ -64,7 +64,7 @@ fn each_card_is_the_image_that_personalising_or_baking_gives() {
     let bench = bench();
     release(&bench, "dist", &[]);
     let options = ["--profile", "./edge.yaml", "--node", "alpha", "--out", "alpha.img"];
-    super::bake(&bench, &[&["personalise", SERVER][..], &options].concat());
+    bench.done(&[&["personalise", SERVER][..], &options].concat());
 
     let (plans, sources, mut secrets) = plans(&bench, &["alpha", "beta"], &[]);
     let image = bench.path(SERVER);
@@ -83,7 +83,7 @@ fn each_card_is_the_image_that_personalising_or_baking_gives() {
     let (beta, another) = (card("beta", 1), card("alpha", 2));
     // What baking claims is what the card claimed.
     for (name, content) in [("beta", beta), ("alpha", another)] {
-        node(&bench, name, &["--out", "baked.img", "--force"]);
+        bench.baked(name, &["--out", "baked.img", "--force"]);
         assert_is(&content, &bench.path("baked.img"));
     }
 }
@@ -99,8 +99,8 @@ fn where_the_base_came_from_makes_no_other_card_of_it() {
         release(&bench, &format!("dist-{base}"), &["--base", base]);
         let image = format!("dist-{base}/bake-edge-server-arm64.img.zst");
         let options = ["--profile", "./edge.yaml", "--node", name, "--out", "personal.img"];
-        super::bake(&bench, &[&["personalise", &image, "--force"][..], &options].concat());
-        node(&bench, name, &["--base", base, "--out", "baked.img", "--force"]);
+        bench.done(&[&["personalise", &image, "--force"][..], &options].concat());
+        bench.baked(name, &["--base", base, "--out", "baked.img", "--force"]);
         run("cmp", &[&text(&bench.path("personal.img")), &text(&bench.path("baked.img"))]);
         let secrets = fs::read_to_string(bench.path("edge.secrets.json")).unwrap();
         let secrets: serde_json::Value = serde_json::from_str(&secrets).unwrap();
@@ -112,7 +112,7 @@ fn where_the_base_came_from_makes_no_other_card_of_it() {
 fn a_nobodys_image_is_never_flashed_and_a_nodes_becomes_no_other() {
     let bench = bench();
     release(&bench, "dist", &[]);
-    node(&bench, "gamma", &["--out", "gamma.img"]);
+    bench.baked("gamma", &["--out", "gamma.img"]);
     let (image, fetcher) = (bench.path(SERVER), fetcher(&bench));
     let alone = FromImage::open(&image, &Origin::default(), &fetcher, &Cancel::new()).unwrap_err();
     assert_eq!(alone.exit(), Exit::Usage);

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
-use super::{bake, bench, digest, node, release, release_as, run, text};
+use super::{bench, digest, release, release_as, run, text};
 
 /// Runs a tool in the release folder.
 fn within(bench: &super::Bench, command: &str) -> String {
@@ -16,7 +16,9 @@ fn within(bench: &super::Bench, command: &str) -> String {
 fn a_folder_has_all_that_a_download_page_needs() {
     let bench = bench();
     run("minisign", &["-GW", "-p", &text(&bench.path("key.pub")), "-s", &text(&bench.path("key"))]);
-    let options = ["--sign", "key", "--url", "https://example.org/v1"];
+    fs::create_dir(bench.path("dist")).unwrap();
+    fs::write(bench.path("dist/bake-x86_64"), "a program").unwrap();
+    let options = ["--sign", "key", "--url", "https://example.org/v1", "--also", "bake-x86_64"];
     let made = release_as("xz", &bench, "dist", &options);
     let images: Vec<&str> =
         made["images"].as_array().unwrap().iter().map(|i| i["file"].as_str().unwrap()).collect();
@@ -28,9 +30,10 @@ fn a_folder_has_all_that_a_download_page_needs() {
         within(&bench, &format!("xz -t {image}"));
     }
     files.extend(
-        ["SHA256SUMS", "SHA256SUMS.minisig", "bake.rpi-imager-manifest", "os_list.json"]
+        ["SHA256SUMS", "SHA256SUMS.minisig", "bake-x86_64", "bake.rpi-imager-manifest"]
             .map(String::from),
     );
+    files.push("os_list.json".into());
     files.sort();
     let there = within(&bench, "LC_ALL=C ls -A1 | LC_ALL=C sort");
     assert_eq!(there.lines().collect::<Vec<_>>(), files);
@@ -49,6 +52,55 @@ fn a_folder_has_all_that_a_download_page_needs() {
     let raw = within(&bench, &format!("xz -dc {file} | tee raw | sha256sum; wc -c raw; rm raw"));
     assert!(raw.contains(server["extract_sha256"].as_str().unwrap()), "{raw}");
     assert!(raw.contains(&server["extract_size"].to_string()), "{raw}");
+}
+
+#[test]
+fn the_list_has_what_else_is_in_the_folder_and_cosigns_signature() {
+    let bench = bench();
+    let [key, public] = ["cosign.key", "cosign.pub"].map(|name| text(&bench.path(name)));
+    let curve = |name: &str| format!("ec_paramgen_curve:{name}");
+    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", &curve("P-256"), "-out", &key]);
+    run("openssl", &["pkey", "-in", &key, "-pubout", "-out", &public]);
+    fs::create_dir(bench.path("dist")).unwrap();
+    fs::write(bench.path("dist/bake-x86_64"), "a program").unwrap();
+    release(&bench, "dist", &["--sign-cosign", "cosign.key", "--also", "bake-x86_64"]);
+    let sums = within(&bench, "sha256sum --strict -c SHA256SUMS");
+    assert!(sums.contains("bake-x86_64: OK"), "{sums}");
+    // What `cosign verify-blob --key` does with it (sigstore's specification).
+    let verify = "base64 -d SHA256SUMS.sig >../raw.sig
+        openssl dgst -sha256 -verify ../cosign.pub -signature ../raw.sig SHA256SUMS";
+    assert!(within(&bench, verify).contains("Verified OK"));
+    // Another program, or another list, is seen.
+    fs::write(bench.path("dist/bake-x86_64"), "a pr0gram").unwrap();
+    let refused = |command: &str| within(&bench, &format!("! {{ {command}; }} 2>&1"));
+    assert!(refused("sha256sum --strict -c SHA256SUMS").contains("bake-x86_64: FAILED"));
+    within(&bench, "cp SHA256SUMS ../sums; sed -i s/^./0/ SHA256SUMS");
+    assert!(refused(verify).contains("Verification failure"));
+    // With another list the old signature goes.
+    release(&bench, "dist", &["--also", "bake-x86_64"]);
+    assert!(!bench.path("dist/SHA256SUMS.sig").exists());
+
+    run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", &curve("P-384"), "-out", &key]);
+    let traditional = text(&bench.path("traditional.key"));
+    run("openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &traditional]);
+    let label = "ENCRYPTED SIGSTORE PRIVATE KEY";
+    let own = format!("-----BEGIN {label}-----\nZW5jcnlwdGVk\n-----END {label}-----\n");
+    fs::write(bench.path("own.key"), own).unwrap();
+    for (option, value, words) in [
+        ("--sign-cosign", "cosign.key", "none of P-256"),
+        ("--sign-cosign", "traditional.key", "not a PRIVATE KEY (PKCS#8)"),
+        ("--sign-cosign", "own.key", "cosign's own form"),
+        ("--sign-cosign", "k3s", "it is not PEM"),
+        ("--also", "../edge.yaml", "the name of a file in dist"),
+        ("--also", "SHA256SUMS", "the name of a file in dist"),
+    ] {
+        let fixed = "release --profiles ./edge.yaml --out-dir dist --k3s k3s --firstboot firstboot";
+        let arguments: Vec<&str> = fixed.split(' ').chain([option, value]).collect();
+        let out = bench.run(&arguments);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(2) && said.contains(words), "{value}: {said}");
+        assert!(!said.contains("ZW5j"), "{said}");
+    }
 }
 
 #[test]
@@ -75,7 +127,7 @@ fn what_would_be_the_same_is_kept() {
 fn nothing_of_a_node_or_a_secret_is_in_it() {
     let bench = bench();
     // Secrets that exist are not used, let alone released.
-    node(&bench, "alpha", &["--out", "alpha.img"]);
+    bench.baked("alpha", &["--out", "alpha.img"]);
     release(&bench, "dist", &[]);
     within(&bench, "zstd -dqk bake-edge-server-arm64.img.zst bake-edge-agent-arm64.img.zst");
     let secrets: Value =
@@ -88,7 +140,7 @@ fn nothing_of_a_node_or_a_secret_is_in_it() {
     for image in ["bake-edge-server-arm64.img", "bake-edge-agent-arm64.img"] {
         let found = within(&bench, &format!("grep -aoFf ../words {image} || [ $? = 1 ]"));
         assert_eq!(found, "", "{image}");
-        let listed = bake(&bench, &["ls", &format!("dist/{image}:/etc/bake")]);
+        let listed = bench.done(&["ls", &format!("dist/{image}:/etc/bake")]);
         assert!(!listed.contains("node.json") && !listed.contains("secrets"), "{listed}");
     }
     // The scan would find them.

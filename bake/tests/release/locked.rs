@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use super::{Bench, bake, bench, digest, run, text};
+use super::{Bench, bench, digest, run, text};
 
 const MADE_OF: [&str; 4] = ["--k3s", "k3s", "--firstboot", "firstboot"];
 
@@ -43,7 +43,7 @@ impl Drop for Card {
 #[test]
 fn what_a_lock_does_not_have_is_refused_by_every_verb() {
     let bench = bench();
-    bake(&bench, &[&["lock", "--profile", "./edge.yaml"], &MADE_OF[..]].concat());
+    bench.done(&[&["lock", "--profile", "./edge.yaml"], &MADE_OF[..]].concat());
     let card = Card::new(&bench);
     let lock = bench.path("edge.lock.yaml");
     let sound = fs::read_to_string(&lock).unwrap();
@@ -78,7 +78,7 @@ fn what_a_lock_does_not_have_is_refused_by_every_verb() {
     let names = digest(&bench, "edge.lock.yaml");
     for verb in verbs(card.as_ref().map(|card| card.0.as_str())) {
         let arguments: Vec<&str> = verb.iter().map(String::as_str).chain(["--locked"]).collect();
-        bake(&bench, &arguments);
+        bench.done(&arguments);
     }
     run("zstd", &["-dq", &text(&bench.path("made/bake-edge-agent-arm64.img.zst"))]);
     let flashed = card.is_some();
@@ -86,7 +86,7 @@ fn what_a_lock_does_not_have_is_refused_by_every_verb() {
     let images =
         ["made/alpha.img", "made/golden-server.img", "made/bake-edge-agent-arm64.img", "card"];
     for image in images.iter().take(if flashed { 4 } else { 3 }) {
-        let record = bake(&bench, &["cat", &format!("{image}:/etc/bake/record.json")]);
+        let record = bench.done(&["cat", &format!("{image}:/etc/bake/record.json")]);
         assert!(record.contains(&names), "{image}: {record}");
     }
     // None, where one is asked for, and one that is no lock.

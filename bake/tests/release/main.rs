@@ -37,23 +37,9 @@ fn bench() -> Bench {
     let status = "Package: libc6\nStatus: install ok installed\nArchitecture: arm64\n\
                   Source: glibc (2.36-9)\nVersion: 2.36-9+deb12u1\n";
     std::fs::write(bench.path("status"), status).unwrap();
-    bake(&bench, &["cp", "status", "base.img:/var/lib/dpkg/status"]);
+    bench.done(&["cp", "status", "base.img:/var/lib/dpkg/status"]);
     run("xz", &["-0", "-k", &text(&bench.path("base.img"))]);
     bench
-}
-
-/// Runs the program, which must succeed; what it printed.
-fn bake(bench: &Bench, arguments: &[&str]) -> String {
-    let out = bench.run(arguments);
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{arguments:?}: {said}");
-    String::from_utf8(out.stdout).unwrap()
-}
-
-fn node(bench: &Bench, node: &str, arguments: &[&str]) {
-    let out = bench.bake(node, arguments);
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success(), "{arguments:?}: {said}");
 }
 
 /// A release compressed with zstd, for speed.
@@ -67,7 +53,7 @@ fn release_as(suffix: &str, bench: &Bench, folder: &str, arguments: &[&str]) -> 
         &["--k3s", "k3s", "--firstboot", "firstboot", "--compress", suffix][..],
         arguments,
     ];
-    let said = bake(bench, &fixed.concat());
+    let said = bench.done(&fixed.concat());
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::support::bench::change;
-use super::{bake, bench, digest, release};
+use super::{bench, digest, release, release_as};
 
 const PROFILE: [&str; 6] = ["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"];
 const SERVER: &str = "dist/bake-edge-server-arm64.img.zst";
@@ -26,25 +26,45 @@ fn it_is_the_same_and_needs_no_secrets() {
     release(&bench, "dist", &[]);
     let before = bench.listing();
     for image in ["dist/bake-edge-agent-arm64.img.zst", SERVER] {
-        let said = bake(&bench, &rebuild(&format!("{image}.intoto.json"), &[]));
+        let said = bench.done(&rebuild(&format!("{image}.intoto.json"), &[]));
         assert!(said.contains(&digest(&bench, image)), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
     }
     assert_eq!(bench.listing(), before, "no secrets are made, nothing is left");
     assert!(!bench.path("edge.secrets.json").exists());
     let attestation = format!("{SERVER}.intoto.json");
-    bake(&bench, &rebuild(&attestation, &["--out", "again.img.zst"]));
+    bench.done(&rebuild(&attestation, &["--out", "again.img.zst"]));
     assert_eq!(digest(&bench, "again.img.zst"), digest(&bench, SERVER));
+}
+
+#[test]
+fn one_of_xz_is_made_again_and_a_delta_is_not() {
+    let bench = bench();
+    release_as("xz", &bench, "dist", &[]);
+    let image = "dist/bake-edge-agent-arm64.img.xz";
+    let attestation = format!("{image}.intoto.json");
+    let said = bench.done(&rebuild(&attestation, &["--out", "again.img.xz"]));
+    assert!(said.contains(&digest(&bench, image)), "{said}");
+    assert_eq!(digest(&bench, "again.img.xz"), digest(&bench, image));
+
+    let fleet = ["fleet", "--nodes", "worker", "--deltas", "--out-dir", "fleet"];
+    bench.done(&[&fleet[..], &PROFILE].concat());
+    let before = bench.listing();
+    let out = bench.run(&rebuild("fleet/worker.delta.intoto.json", &[]));
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("about a delta") && said.contains("bake fleet --deltas"), "{said}");
+    assert_eq!(bench.listing(), before);
 }
 
 #[test]
 fn what_differs_is_refused() {
     let bench = bench();
-    bake(&bench, &[&["lock"], &PROFILE[..]].concat());
+    bench.done(&[&["lock"], &PROFILE[..]].concat());
     release(&bench, "dist", &["--locked"]);
     let attestation = format!("{SERVER}.intoto.json");
     let again = rebuild(&attestation, &[]);
-    bake(&bench, &again);
+    bench.done(&again);
 
     let image = bench.path(SERVER);
     let mut bytes = fs::read(&image).unwrap();
@@ -67,7 +87,7 @@ fn what_differs_is_refused() {
     assert!(said.contains("k3s") && said.contains("bake lock --update"), "{said}");
     fs::write(&lock, &sound[0]).unwrap();
     fs::write(&told, &sound[1]).unwrap();
-    bake(&bench, &again);
+    bench.done(&again);
 
     // Another profile makes another record and another image of the same parts.
     let said = refused(&bench, &rebuild(&attestation, &["--set", "system.timezone=UTC"]));

@@ -124,10 +124,14 @@ impl Bench {
         program
     }
 
-    pub fn baked(&self, arguments: &[&str]) {
-        let out = self.bake("node1", arguments);
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success(), "{arguments:?}: {said}");
+    /// Bakes a node, which must succeed.
+    pub fn baked(&self, node: &str, arguments: &[&str]) {
+        printed(arguments, self.bake(node, arguments));
+    }
+
+    /// Runs the program, which must succeed; what it printed.
+    pub fn done(&self, arguments: &[&str]) -> String {
+        printed(arguments, self.run(arguments))
     }
 
     /// Exit status and what was said; nothing may have been written.
@@ -159,6 +163,12 @@ impl Bench {
         run("fsck.vfat", &["-n", &fat]);
         fs::remove_file(fat).unwrap();
     }
+}
+
+fn printed(arguments: &[&str], out: Output) -> String {
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{arguments:?}: {said}");
+    String::from_utf8(out.stdout).unwrap()
 }
 
 pub fn text(path: &Path) -> String {

@@ -12,6 +12,7 @@ use super::base::Base;
 use super::golden::{Check, Golden};
 use super::workshop::{Planned, Stock, Workshop};
 use super::{NodeImage, Sources, claim, documents, materials};
+use crate::emit::in_place;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
@@ -53,6 +54,13 @@ pub fn personalise(
     cancel: &Cancel,
 ) -> Result<NodeImage> {
     let Release { image, mut plan, sources, replace } = release;
+    if in_place::recover(&image)? {
+        let message = format!(
+            "a run was ended while it changed {}, which is the release image again",
+            image.display()
+        );
+        sink.emit(Event::Warning { message });
+    }
     let plans = std::slice::from_ref(&plan);
     let workshop = Workshop::released(&image, None, plans, &sources, fetcher)?;
     claim(&mut plan, &workshop, secrets, replace, sink)?;

@@ -44,7 +44,7 @@ pub struct Report {
     pub sha256: Option<String>,
     /// SHA-256 of the image.
     pub image_sha256: Option<String>,
-    /// How the output was written: `reflink`, `copy`, `compress`.
+    /// How the output was written: `reflink`, `copy`, `in-place`, `compress`.
     pub method: &'static str,
     /// What the user should know.
     pub warnings: Vec<String>,
@@ -79,6 +79,7 @@ impl Report {
             method: match emitted.method {
                 Method::Reflink => "reflink",
                 Method::Copy => "copy",
+                Method::InPlace => "in-place",
                 Method::Compress => "compress",
             },
             warnings,

@@ -9,7 +9,7 @@ pub mod sign;
 pub mod sums;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -43,8 +43,10 @@ pub struct Request {
     pub suffix: String,
     /// Where the folder will be published; the folder itself where that is not known.
     pub url: Option<Url>,
+    /// Further files of the folder, by name, that its list of digests has too.
+    pub also: Vec<String>,
     /// Who signs.
-    pub signer: Option<Signer>,
+    pub signers: Vec<Signer>,
 }
 
 /// A profile to be released.
@@ -97,7 +99,7 @@ pub fn release(
     let folder = &request.folder;
     fs::create_dir_all(folder).at("making the folder", folder)?;
     let (mut images, mut listed) = (Vec::new(), Vec::new());
-    let mut files = BTreeMap::new();
+    let mut files = further(request)?;
     for profile in &request.profiles {
         let Some(first) = profile.plans.first() else { continue };
         let doing = || format!("releasing profile {}", first.profile);
@@ -124,7 +126,7 @@ pub fn release(
     }
     let time = listed.iter().map(|image| image.time).max().unwrap_or(0);
     sum_up(request, &files, time)?;
-    let signed = request.signer.is_some();
+    let signed = !request.signers.is_empty();
     Ok(Report { folder: folder.clone(), images, files, signed })
 }
 
@@ -147,28 +149,44 @@ pub(super) fn goldens(workshop: &Workshop, plans: &[NodePlan]) -> Result<Vec<(St
     Ok(found.into_iter().map(|(name, _, planned)| (name, planned)).collect())
 }
 
-/// Writes the list of digests, and its signature unless that is there already.
+/// The further files, each with its digest.
+fn further(request: &Request) -> Result<BTreeMap<String, String>> {
+    let digest = |name: &String| {
+        if name.starts_with(sums::NAME) || Path::new(name).file_name() != Some(name.as_ref()) {
+            let shown = request.folder.display();
+            let message = format!("--also {name}: it has to be the name of a file in {shown}");
+            return Err(Error::Usage(message));
+        }
+        let path = request.folder.join(name);
+        let file = File::open(&path).at("opening", &path)?;
+        let (sha256, _) = Sha256::of_reader(file).at("reading", &path)?;
+        Ok((name.clone(), sha256.to_string()))
+    };
+    request.also.iter().map(digest).collect()
+}
+
+/// Writes the list of digests and its signatures.
 fn sum_up(request: &Request, files: &BTreeMap<String, String>, time: i64) -> Result<()> {
     let path = request.folder.join(sums::NAME);
-    let signature = request.folder.join(format!("{}.minisig", sums::NAME));
+    let signature = |suffix: &str| request.folder.join(format!("{}{suffix}", sums::NAME));
     let text = sums::render(files.iter().map(|(name, sha256)| (name.as_str(), sha256.as_str())));
-    let same = fs::read(&path).is_ok_and(|there| there == text.as_bytes());
-    if !same {
-        // What it signed is going away.
-        match fs::remove_file(&signature) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("removing", &signature, e));
+    if !fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        // What they signed is going away.
+        for old in Signer::SUFFIXES.map(signature) {
+            match fs::remove_file(&old) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("removing", &old, e));
+                }
+                _ => {}
             }
-            _ => place(&path, text.as_bytes())?,
         }
+        place(&path, text.as_bytes())?;
     }
-    match &request.signer {
-        // By another key, perhaps, so it is made again.
-        Some(signer) => {
-            place(&signature, signer.sign(sums::NAME, text.as_bytes(), time)?.as_bytes())
-        }
-        None => Ok(()),
-    }
+    // Those that are there may be by another key.
+    request.signers.iter().try_for_each(|signer| {
+        let text = signer.sign(sums::NAME, text.as_bytes(), time)?;
+        place(&signature(signer.suffix()), text.as_bytes())
+    })
 }
 
 /// The folder as a URL, for lists that are used where they are made.

@@ -4,37 +4,31 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use ::minisign::{PublicKey, SecretKey, SecretKeyBox};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use nodeconf::Secret;
 
+use super::LIMIT;
 use crate::error::{Error, IoContext, Result};
-
-/// No key file is larger.
-const LIMIT: u64 = 64 << 10;
 
 /// How keys begin (minisign(1), "Secret key format"): without a password, and with one.
 const PLAIN: &[u8] = b"Ed\0\0";
 const LOCKED: &[u8] = b"EdSc";
 
 /// A secret key, ready to sign. Never printed.
-pub struct Signer {
+pub struct Key {
     key: SecretKey,
 }
 
-impl std::fmt::Debug for Signer {
+impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer").finish_non_exhaustive()
+        f.debug_struct("Key").finish_non_exhaustive()
     }
 }
 
-impl Signer {
-    /// Reads the secret key at `path`; `password` is asked for where the key has one.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for what is no key and for a wrong password; what `password` fails with.
-    pub fn open(path: &Path, password: impl FnOnce() -> Result<Secret>) -> Result<Self> {
+impl Key {
+    pub(super) fn open(path: &Path, password: impl FnOnce() -> Result<Secret>) -> Result<Self> {
         let mut text = String::new();
         let file = File::open(path).at("opening", path)?;
         file.take(LIMIT).read_to_string(&mut text).at("reading", path)?;
@@ -60,16 +54,12 @@ impl Signer {
         Ok(Self { key })
     }
 
-    /// Signs `data`, a file called `name`, at `time` (seconds since 1970-01-01 UTC).
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the system has no random numbers.
-    pub fn sign(&self, name: &str, data: &[u8], time: i64) -> Result<String> {
+    pub(super) fn sign(&self, name: &str, data: &[u8], time: i64) -> Result<String> {
         let trusted = format!("timestamp:{time}\tfile:{name}\thashed");
         let untrusted = "signature of bake's release";
         let made = PublicKey::from_secret_key(&self.key)
             .and_then(|public| {
-                minisign::sign(Some(&public), &self.key, data, Some(&trusted), Some(untrusted))
+                ::minisign::sign(Some(&public), &self.key, data, Some(&trusted), Some(untrusted))
             })
             .map_err(|e| Error::io("signing", name, io::Error::other(e.to_string())))?;
         Ok(made.into_string())
