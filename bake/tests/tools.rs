@@ -259,3 +259,21 @@ fn damage_is_verified_and_told() {
         assert!((1..=24).contains(&error.lines().count()), "{arguments:?}: {error}");
     }
 }
+
+/// Names in an image are others': a terminal is not steered by them, a program gets them as they are.
+#[test]
+fn names_do_not_steer_the_terminal() {
+    let bench = Bench::new();
+    let name = "ev\u{1b}[2Jil\u{202e}";
+    fs::create_dir(bench.path("tree/hostile")).unwrap();
+    fs::write(bench.path("tree/hostile").join(name), "").unwrap();
+    let image = bench.bare();
+    let program = env!("CARGO_BIN_EXE_bake");
+    let listed = format!("{}:/hostile", image.display());
+    assert_eq!(run(program, &["ls", &listed]), format!("{name}\n"));
+    let seen = run("script", &["-qec", &format!("{program} ls {listed}"), "/dev/null"]);
+    assert_eq!(seen.trim_end(), r"ev\u{1b}[2Jil\u{202e}");
+    let failed = Command::new(program).args(["ls", &format!("{listed}/{name}x")]).output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(said.contains(r"hostile/ev\u{1b}[2Jil") && !said.contains('\u{1b}'), "{said:?}");
+}

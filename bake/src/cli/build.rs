@@ -120,24 +120,33 @@ fn verified(report: &Report) -> &str {
 
 pub(super) fn summary(report: &Report, seconds: f64) -> String {
     let out = report.path.display();
+    let made_of = |name: &str| format!("  {name:<17} ");
     let mut lines = vec![
         format!("{out}: {} of cluster {}, baked in {seconds:.1} s", report.node, report.cluster),
-        format!("  base      {} ({}), verified by {}", report.base, report.os, verified(report)),
+        format!(
+            "{}{} ({}), verified by {}",
+            made_of("base"),
+            report.base,
+            report.os,
+            verified(report)
+        ),
     ];
     for component in report.components.iter().filter(|c| !c.is_package()) {
-        let version = component.version.as_deref().unwrap_or_default();
-        lines.push(format!("  {:<9} {version} {}", component.name, &component.sha256[..16]));
+        let version = component.version.iter().map(|version| format!("{version} "));
+        let version: String = version.collect();
+        lines.push(format!("{}{version}{}", made_of(&component.name), &component.sha256[..16]));
     }
     let grown = report.root_grown_to.map(|len| format!(", root grown to {}", human(len)));
     lines.push(format!(
-        "  image     {}, {} in use, {} files baked{}",
+        "{}{}, {} in use, {} files baked{}",
+        made_of("image"),
         human(report.image_bytes),
         human(report.used_bytes),
         report.files,
         grown.unwrap_or_default()
     ));
     if let Some(sha256) = &report.sha256 {
-        lines.push(format!("  sha256    {sha256}"));
+        lines.push(format!("{}{sha256}", made_of("sha256")));
     }
     lines.push(format!("Look inside: bake inspect {out}; bake ls {out}:/etc/bake"));
     if report.incarnation > 1 {

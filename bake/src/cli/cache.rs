@@ -77,7 +77,7 @@ fn list(cache: &Cache, session: &Session) -> Result<()> {
         let short = source_sha256.chars().take(16).collect();
         table.row([kind.into(), name.into(), human(entry.used), ago(entry.age()), short]);
     }
-    session.ui.data(table.render())?;
+    session.ui.text(table.render())?;
     let total = all.iter().map(|e| e.used).sum();
     session.ui.line(format!("{} in {}", human(total), cache.root().display()))
 }

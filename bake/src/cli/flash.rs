@@ -296,5 +296,5 @@ fn list(args: &Args, platform: &dyn Platform, session: &Session) -> Result<()> {
             usable,
         ]);
     }
-    if session.ui.json() { Ok(()) } else { session.ui.data(table.render()) }
+    if session.ui.json() { Ok(()) } else { session.ui.text(table.render()) }
 }

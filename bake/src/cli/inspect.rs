@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     if session.ui.json() {
         return session.ui.json_line(&report);
     }
-    session.ui.data(render(&args.image.display().to_string(), &report))
+    session.ui.text(render(&args.image.display().to_string(), &report))
 }
 
 fn render(name: &str, report: &Report) -> String {

@@ -100,7 +100,7 @@ fn print(rows: &[Row], args: &Args, session: &Session) -> Result<()> {
     };
     if !args.long {
         let lines: String = rows.iter().map(|row| shown(row) + "\n").collect();
-        return session.ui.data(lines);
+        return session.ui.text(lines);
     }
     let mut table = Table::new(&["MODE", "LINKS", "UID", "GID", "SIZE", "MODIFIED", "NAME"]);
     for row in rows {
@@ -123,5 +123,5 @@ fn print(rows: &[Row], args: &Args, session: &Session) -> Result<()> {
         let mode = format!("{kind}{}", row.mode);
         table.row([mode, links, uid, gid, row.size.to_string(), modified, name]);
     }
-    session.ui.data(table.render())
+    session.ui.text(table.render())
 }

@@ -87,7 +87,7 @@ pub struct Common {
     /// Print events and results as JSON, one object a line, on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print only warnings and errors
+    /// Print only warnings, errors and the outcome
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Print more about what is being done

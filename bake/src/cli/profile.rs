@@ -77,7 +77,7 @@ fn list(session: &Session) -> Result<()> {
             table.row([name, file]);
         }
     }
-    if session.ui.json() { Ok(()) } else { session.ui.data(table.render()) }
+    if session.ui.json() { Ok(()) } else { session.ui.text(table.render()) }
 }
 
 fn check(which: &Which, session: &Session) -> Result<()> {

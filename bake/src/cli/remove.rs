@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     };
     if !session.ui.json() {
         let steps: String = removal.steps.iter().map(|step| format!("- {step}\n")).collect();
-        session.ui.data(format!("removing {} means:\n{steps}", args.node))?;
+        session.ui.text(format!("removing {} means:\n{steps}", args.node))?;
     }
     if let Some(reason) = removal.objection.clone().filter(|_| !args.force) {
         let action = format!("remove {}", args.node);

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         if session.ui.json() {
             session.ui.json_line(&status)?;
         } else {
-            session.ui.data(render::whole(&status))?;
+            session.ui.text(render::whole(&status))?;
         }
         status
     };

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         if session.ui.json() {
             session.ui.json_line(verdict)?;
         } else {
-            session.ui.data(render(verdict))?;
+            session.ui.text(render(verdict))?;
         }
     }
     match verdicts.iter().map(|v| v.problems.len()).sum() {

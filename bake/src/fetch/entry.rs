@@ -31,7 +31,6 @@ impl Kind {
 
 /// The sidecar of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Version of this format.
     version: u32,
@@ -50,9 +49,40 @@ pub struct Record {
     /// Fingerprint of the key that signed the file as published, where that was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
-    /// The entry's modification time in nanoseconds since 1970 UTC when its digest was last
-    /// compared: what is newer has been tampered with.
+    /// The entry's times when its digest was last compared: where they differ now, it is compared
+    /// again.
+    #[serde(flatten)]
+    times: Times,
+}
+
+/// When a file was changed, in nanoseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Times {
+    /// Its content; anybody may set this back.
     modified: u64,
+    /// Anything of it, which only the system's clock dates; 0 where the system does not say.
+    #[serde(default)]
+    changed: u64,
+}
+
+impl Times {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let since = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        let modified = since.and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0);
+        Self { modified, changed: changed(metadata) }
+    }
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let nanoseconds = i128::from(metadata.ctime()) * 1_000_000_000;
+    u64::try_from(nanoseconds + i128::from(metadata.ctime_nsec())).unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> u64 {
+    0
 }
 
 impl Record {
@@ -69,7 +99,7 @@ impl Record {
             sha256,
             len,
             signed_by: None,
-            modified: 0,
+            times: Times::default(),
         }
     }
 
@@ -91,7 +121,7 @@ impl Record {
 
     /// Writes the sidecar of the file that has `metadata`, whole or not at all.
     pub(super) fn write(mut self, path: &Path, metadata: &Metadata) -> Result<()> {
-        self.modified = modified(metadata);
+        self.times = Times::of(metadata);
         let folder = path.parent().unwrap_or(Path::new("."));
         let text =
             serde_json::to_vec_pretty(&self).map_err(|e| Error::io("writing", path, e.into()))?;
@@ -103,11 +133,6 @@ impl Record {
 
     /// Whether the file is as long and as old as when its digest was last compared.
     pub(super) fn matches(&self, metadata: &Metadata) -> bool {
-        self.len == metadata.len() && self.modified == modified(metadata)
+        self.len == metadata.len() && self.times == Times::of(metadata)
     }
-}
-
-fn modified(metadata: &Metadata) -> u64 {
-    let since = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    since.and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0)
 }

@@ -3,23 +3,24 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use super::Fetcher;
+use super::entry::Times;
 use crate::error::{IoContext, Result};
 use crate::event::{Event, Unit};
 use crate::io::digest::{Hasher, Sha256};
 
 const STEP: &str = "hash";
 
-/// What a file was when its digest was computed, the way make(1) and git(1) recognise a file.
+/// What a file was when its digest was computed, the way git(1) recognises a file: its time of change cannot be set back.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     path: String,
     len: u64,
-    modified: u64,
+    #[serde(flatten)]
+    times: Times,
     sha256: Sha256,
 }
 
@@ -31,19 +32,18 @@ pub(super) fn digest(
     name: &str,
 ) -> Result<(Sha256, u64)> {
     let metadata = file.metadata().at("examining", path)?;
-    let since = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    let modified = since.and_then(|d| u64::try_from(d.as_nanos()).ok()).unwrap_or(0);
+    let times = Times::of(&metadata);
     let absolute = std::path::absolute(path).at("examining", path)?.display().to_string();
     let memo = fetcher.cache.seen()?.join(format!("{}.json", Sha256::of(absolute.as_bytes())));
     let known: Option<Seen> =
         fs::read(&memo).ok().and_then(|text| serde_json::from_slice(&text).ok());
     if let Some(seen) = known
-        && (seen.path.as_str(), seen.len, seen.modified) == (&absolute, metadata.len(), modified)
+        && (seen.path.as_str(), seen.len, seen.times) == (&absolute, metadata.len(), times)
     {
         return Ok((seen.sha256, seen.len));
     }
     let (sha256, len) = hash(fetcher, path, file, name)?;
-    let seen = Seen { path: absolute, len, modified, sha256 };
+    let seen = Seen { path: absolute, len, times, sha256 };
     if let Ok(text) = serde_json::to_vec(&seen) {
         // Only a memory: without it the file is read again.
         drop(fs::write(&memo, text));

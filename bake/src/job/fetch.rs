@@ -52,7 +52,9 @@ pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked)
         return Err(locked.differs(format!("{image} was a file of yours when the lock was made")));
     };
     let mut request = from_url(url, Some(pinned.sha256))?;
-    request.name.clone_from(&pinned.image);
+    if matches!(source, ImageSource::Id(_)) {
+        request.name.clone_from(&pinned.image);
+    }
     request.image_sha256 = Some(pinned.image_sha256);
     request.image_size = Some(pinned.image_size);
     as_pinned(fetcher.base(&request)?, locked)
@@ -74,7 +76,8 @@ fn as_pinned(base: Base, locked: &Locked) -> Result<Base> {
 /// # Errors
 /// [`Error::Usage`] for what is no URL, [`Error::Refused`] without a digest.
 pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
-    let url = Url::parse(url).map_err(|e| Error::Usage(format!("`{url}` is no URL: {e}")))?;
+    // It may hold a password, so it is not shown.
+    let url = Url::parse(url).map_err(|e| Error::Usage(format!("that is no URL: {e}")))?;
     let name = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default().to_owned();
     if sha256.is_none() {
         let action = format!("download {name}");
@@ -170,7 +173,9 @@ pub fn locked_part(
             part.sha256
         )));
     };
-    let url = Url::parse(source).map_err(|e| Error::Usage(format!("`{source}` is no URL: {e}")))?;
+    let no_url =
+        |e| Error::Usage(format!("the source of {} in the lock is no URL: {e}", part.name));
+    let url = Url::parse(source).map_err(no_url)?;
     let name = format!("{} {}", part.name, part.version.as_deref().unwrap_or_default());
     let request = FileRequest { url, sha256: part.sha256, size: Some(part.size), name };
     let found = fetcher.file(&request)?;
@@ -180,4 +185,15 @@ pub fn locked_part(
 
 fn parse(sha256: &str) -> Result<Sha256> {
     sha256.parse().map_err(Error::Usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_url_is_not_shown() {
+        let error = from_url("https://me:hunter2@[x", None).unwrap_err().to_string();
+        assert!(error.contains("no URL") && !error.contains("hunter2"), "{error}");
+    }
 }

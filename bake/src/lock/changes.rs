@@ -86,7 +86,8 @@ impl Listed {
 
 /// The last part of a URL; `otherwise` for what lies on a disk.
 fn name(source: Option<&String>, otherwise: &str) -> String {
-    let last = source.and_then(|url| url.rsplit('/').next());
+    let path = source.and_then(|url| url.split(['?', '#']).next());
+    let last = path.and_then(|path| path.rsplit('/').next());
     last.unwrap_or(otherwise).to_owned()
 }
 

@@ -194,7 +194,7 @@ fn fetch_from(
     fetcher: &Fetcher<'_>,
 ) -> Result<Option<Verified<File>>> {
     let url = Url::parse(url)
-        .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("{url}: {e}") })?;
+        .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("its source: {e}") })?;
     fetcher.indexed(&FileRequest { url, name, sha256, size: Some(size) }).map(Some)
 }
 

@@ -69,7 +69,7 @@ impl Bars {
     }
 
     fn line(&self, text: &str) {
-        self.aside(|| eprintln!("{text}"));
+        self.aside(|| super::say(&format!("{text}\n")));
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Standard output carries data: what a query verb was asked for or, with `--json`, every event
 //! and result as one JSON object a line. Standard error carries everything for people.
-#![allow(clippy::print_stderr, reason = "this room is where printing belongs")]
 
 mod bars;
+mod clean;
 mod error;
 mod hidden;
 mod plain;
@@ -82,7 +82,7 @@ impl Ui {
         if self.style.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return Ok(true);
         }
-        eprint!("{question} [y/N] ");
+        say(&format!("{} [y/N] ", clean::text(question)));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).at("reading", "standard input")?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -106,12 +106,24 @@ impl Ui {
         written.at("writing", "standard output")
     }
 
-    /// Writes one line of data to standard output.
+    /// Writes text for people to standard output. A terminal is not steered by it; a program gets
+    /// it as it is.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn text(&self, text: impl AsRef<str>) -> Result<()> {
+        match io::stdout().is_terminal() {
+            true => self.data(clean::text(text.as_ref()).as_bytes()),
+            false => self.data(text.as_ref()),
+        }
+    }
+
+    /// Writes one line of text to standard output.
     ///
     /// # Errors
     /// As [`Ui::data`].
     pub fn line(&self, text: impl AsRef<str>) -> Result<()> {
-        self.data(format!("{}\n", text.as_ref()))
+        self.text(format!("{}\n", text.as_ref()))
     }
 
     /// Writes one result as a JSON object on one line of standard output.
@@ -122,7 +134,7 @@ impl Ui {
         let text = serde_json::to_string(value)
             .map_err(io::Error::from)
             .at("writing", "standard output")?;
-        self.line(text)
+        self.data(format!("{text}\n"))
     }
 
     /// Prints an error once, with its causes, faults and hints, and says how the process ends.
@@ -138,7 +150,7 @@ impl Ui {
             // The exit status still tells a script that cannot be told otherwise.
             drop(self.json_line(&error::Report::new(error)));
         }
-        eprint!("{}", error::render(error));
+        say(&clean::text(&error::render(error)));
         ExitCode::from(error.exit() as u8)
     }
 
@@ -152,16 +164,21 @@ impl Ui {
     }
 }
 
+/// Writes to standard error. A reader that went away must not stop a bake half way.
+fn say(text: &str) {
+    drop(io::stderr().lock().write_all(text.as_bytes()));
+}
+
 impl Sink for Ui {
     fn emit(&self, event: Event) {
         if !self.wanted(&event) {
             return;
         }
         match &self.voice {
-            // A reader that went away must not stop a bake half way.
+            // As for [`say`].
             Voice::Json => drop(self.json_line(&event)),
-            Voice::Plain(plain) => plain.show(&event),
-            Voice::Bars(bars) => bars.show(&event),
+            Voice::Plain(plain) => plain.show(&clean::event(event)),
+            Voice::Bars(bars) => bars.show(&clean::event(event)),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Plain {
                 running.insert(step, Running { total: *total, unit: *unit, since: now, said: now });
                 // Of many parts only what they come to is worth a line.
                 if part.is_empty() {
-                    eprintln!("{title}");
+                    line(title);
                 }
             }
             Event::Progress { step, done } => {
@@ -50,16 +50,16 @@ impl Plain {
                     && step.said.elapsed() >= EVERY
                 {
                     step.said = Instant::now();
-                    eprintln!("  {name}{}", step.figure(*done));
+                    line(&format!("  {name}{}", step.figure(*done)));
                 }
             }
             Event::Finished { step, detail } => {
                 let since = running.remove(&key(*step)).map(|step| step.since);
                 let seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());
-                eprintln!("  {name}{detail} ({seconds:.1} s)");
+                line(&format!("  {name}{detail} ({seconds:.1} s)"));
             }
-            Event::Warning { message } => eprintln!("warning: {name}{message}"),
-            Event::Note { message } => eprintln!("  {name}{message}"),
+            Event::Warning { message } => line(&format!("warning: {name}{message}")),
+            Event::Note { message } => line(&format!("  {name}{message}")),
             // A part of a part says it by its own name.
             Event::Part { part, said } => {
                 drop(running);
@@ -67,6 +67,10 @@ impl Plain {
             }
         }
     }
+}
+
+fn line(text: &str) {
+    super::say(&format!("{text}\n"));
 }
 
 impl Running {

@@ -27,6 +27,7 @@ impl Screen {
     /// # Errors
     /// Whatever standard output refuses.
     pub fn draw(&mut self, text: &str) -> Result<()> {
+        let text = super::clean::text(text);
         let mut out = io::stdout().lock();
         let again = match self.lines {
             0 => String::new(),

@@ -79,14 +79,19 @@ fn what_is_locked_is_baked_and_anything_else_is_refused() {
     let refused = |what: &str, part: &str, spoil: &dyn Fn(&Path)| {
         let path = bench.path(what);
         let (sound, time) = (fs::read(&path).unwrap(), path.metadata().unwrap().modified());
+        let set_back = |path: &Path| {
+            let file = fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(*time.as_ref().unwrap()).unwrap();
+        };
         spoil(&path);
+        // Which hides nothing.
+        set_back(&path);
         let said = failed(bake(here, &out), 3);
         assert!(said.contains(part) && said.contains("bake lock --update"), "{what}: {said}");
         assert!(!bench.path("other.img").exists(), "{what}");
         failed(bake(here, &["lock", "--check"]), 3);
         fs::write(&path, sound).unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
-        file.set_modified(time.unwrap()).unwrap();
+        set_back(&path);
     };
     let flip = |path: &Path| {
         let mut bytes = fs::read(path).unwrap();

@@ -96,3 +96,20 @@ fn a_dry_run_prints_the_recipe_and_writes_nothing() {
     assert_eq!(bench.listing(), before);
     assert!(!bench.path("edge.secrets.json").exists());
 }
+
+#[test]
+fn a_log_that_nobody_reads_does_not_stop_a_bake() {
+    let bench = Bench::new(SINGLE);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut program = bench.program();
+    program.args(["--cache-dir", "cache", "--profile", "./edge.yaml", "--k3s", "k3s"]);
+    program.args(["--firstboot", "firstboot", "--out", "node1.img"]).stderr(writer);
+    assert_eq!(program.output().unwrap().status.code(), Some(0));
+    bench.judge("node1.img");
+    // Nor does it hide how a run ended.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let refused = bench.program().args(["ls", "no.img:/"]).stderr(writer).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+}

@@ -80,12 +80,21 @@ fn a_base_is_verified_unpacked_sparse_and_made_once() {
 #[test]
 fn a_damaged_base_is_made_again() {
     let (image, published) = (image(), packed(&image()));
-    let damages: [fn(&Path); 4] = [
+    let damages: [fn(&Path); 5] = [
         |path| std::fs::write(path, b"short").unwrap(),
         |path| {
             let mut bytes = std::fs::read(path).unwrap();
             bytes[1000] ^= 1;
             std::fs::write(path, bytes).unwrap();
+        },
+        // A date that was set back hides nothing.
+        |path| {
+            let modified = path.metadata().unwrap().modified().unwrap();
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes[1000] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+            let file = std::fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(modified).unwrap();
         },
         |path| std::fs::remove_file(path).unwrap(),
         |path| std::fs::write(path.with_extension("json"), b"{").unwrap(),

@@ -64,7 +64,7 @@ pub(super) fn list(args: &List, session: &Session) -> Result<()> {
         let here = if cached(&fetcher, entry)?.is_some() { "yes" } else { "" };
         table.row([name, &entry.version, entry.arch.name(), &size, trust(entry), here]);
     }
-    session.ui.data(table.render())
+    session.ui.text(table.render())
 }
 
 pub(super) fn show(args: &Show, session: &Session) -> Result<()> {

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         if session.ui.json() {
             return session.ui.json_line(&redacted);
         }
-        return session.ui.data(summary(&file, &redacted));
+        return session.ui.text(summary(&file, &redacted));
     };
     if when == When::Terminal && !std::io::stdout().is_terminal() {
         let reason = "standard output is not a terminal".into();

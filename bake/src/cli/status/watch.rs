@@ -40,7 +40,7 @@ pub(super) fn until_well(
         let over = give_up.is_some_and(|limit| start.elapsed() >= limit);
         if status.well || over {
             if !session.ui.json() && !screen.is_terminal() {
-                session.ui.data(format!("\n{}", render::whole(&status)))?;
+                session.ui.text(format!("\n{}", render::whole(&status)))?;
             }
             return Ok(status);
         }

@@ -171,7 +171,11 @@ pub(crate) fn name_of(source: &ImageSource) -> String {
     match source {
         ImageSource::Id(id) => id.clone(),
         ImageSource::File(path) => file_name(path),
-        ImageSource::Url { url, .. } => url.rsplit('/').next().unwrap_or(url).to_owned(),
+        ImageSource::Url { url, .. } => {
+            // What follows the path may be a key to it.
+            let path = url.split(['?', '#']).next().unwrap_or_default();
+            path.rsplit('/').next().unwrap_or_default().to_owned()
+        }
     }
 }
 
@@ -184,4 +188,15 @@ fn take_back(root: &mut Root, sink: &dyn Sink) -> Result<Option<provenance::Base
         sink.emit(Event::Note { message: format!("{path} has changed since, and stays") });
     }
     Ok(Some(earlier.record.base))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_url_is_in_no_name() {
+        let url = "https://example.org/a/base.img.xz?token=x/y#z".to_owned();
+        assert_eq!(name_of(&ImageSource::Url { url, sha256: String::new() }), "base.img.xz");
+    }
 }
