@@ -7,7 +7,7 @@
 //! | 5 face | [`cli`] one file a verb, [`ui`] the only code that prints |
 //! | 4 jobs | [`job`] wires the steps of a verb |
 //! | 3 intent | [`profile`], [`catalogue`], [`lock`], [`recipe`], [`provenance`] |
-//! | 2 mechanism | [`fetch`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`device`], [`pki`], [`openpgp`], [`remote`] |
+//! | 2 mechanism | [`fetch`], [`container`], [`packages`], [`disk`], [`fs`], [`emit`], [`delta`], [`device`], [`pki`], [`openpgp`], [`remote`] |
 //! | 1 plumbing | [`store`], [`io`], [`sys`] |
 //! | 0 words | [`event`], [`error`], [`units`], [`arch`] |
 
@@ -22,6 +22,7 @@ pub mod profile;
 pub mod provenance;
 pub mod recipe;
 
+pub mod container;
 pub mod delta;
 pub mod device;
 pub mod disk;

@@ -9,18 +9,31 @@ const LAYERS: [&[&str]; 6] = [
     &["cli", "ui"],
     &["job"],
     &["profile", "catalogue", "recipe", "provenance", "lock"],
-    &["fetch", "packages", "disk", "fs", "emit", "delta", "device", "pki", "openpgp", "remote"],
+    &[
+        "fetch",
+        "container",
+        "packages",
+        "disk",
+        "fs",
+        "emit",
+        "delta",
+        "device",
+        "pki",
+        "openpgp",
+        "remote",
+    ],
     &["store", "io", "sys"],
     &["event", "error", "units", "arch"],
 ];
 
 /// Imports allowed between rooms of one layer, each pointing one way.
-const SIDEWAYS: [(&str, &str); 14] = [
+const SIDEWAYS: [(&str, &str); 15] = [
     ("cli", "ui"),
     ("recipe", "profile"),
     ("recipe", "provenance"),
     ("fetch", "disk"),
     ("fetch", "openpgp"),
+    ("fetch", "container"),
     ("emit", "disk"),
     ("delta", "emit"),
     ("emit", "device"),

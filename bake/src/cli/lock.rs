@@ -21,6 +21,9 @@ pub struct Args {
     /// Change nothing: fail where the lock does not fit the profile, or what it pins cannot be had
     #[arg(long)]
     check: bool,
+    /// Leave container images that no registry tells the digest of as their manifests name them
+    #[arg(long, conflicts_with = "check")]
+    unpinned_images: bool,
     #[command(flatten)]
     materials: Materials,
 }
@@ -88,17 +91,26 @@ fn make(args: &Args, profile: &Source, session: &Session) -> Result<Lock> {
     let mut sources = materials.sources(profile);
     sources.lock = if args.check { Use::Required(profile.lock_path()) } else { Use::Ignored };
     let fetcher = session.fetcher()?;
-    job::lock::make(&profile.folder(), &plans?, &sources, &fetcher, &session.ui)
+    job::lock::make(
+        &profile.folder(),
+        &plans?,
+        &sources,
+        args.unpinned_images,
+        &fetcher,
+        &session.ui,
+        &session.cancel,
+    )
 }
 
 fn summary(lock: &Lock, differs: bool, known: bool) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let holds = format!(
-        "{}, {}, {}, {}",
+        "{}, {}, {}, {}, {}",
         lock.base.image,
         count(lock.parts.len(), "part"),
         count(lock.files.len(), "file"),
         count(lock.packages.len(), "package"),
+        count(lock.container_images.len(), "container image"),
     );
     match (known, differs) {
         (true, false) => format!("unchanged ({holds})"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::blocking::Response;
-use reqwest::header::{self, HeaderMap};
+use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
@@ -17,6 +17,8 @@ const MAX_REDIRECTS: usize = 10;
 /// Longest pause a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
+const REFUSED: &str = "a proxy or the server refuses access: check HTTPS_PROXY, or try --mirror";
+
 /// Why a request did not give what was asked for.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -26,6 +28,8 @@ pub(super) enum Failure {
     Final(Error),
     /// The server has no such file.
     Absent(Error),
+    /// The server wants to know who asks: what it says of how (`WWW-Authenticate`).
+    Denied { challenges: Vec<String>, error: Error },
 }
 
 impl From<Error> for Failure {
@@ -71,28 +75,31 @@ impl Client {
         actual
     }
 
-    /// GETs `url`, its bytes from `from` on where `from` is not 0.
-    pub(super) fn get(
-        &self,
-        url: &Url,
-        way: Way,
-        from: u64,
-        if_range: Option<&str>,
-    ) -> Result<Response, Failure> {
+    /// GETs `url`, with `headers` besides the usual ones.
+    pub(super) fn get(&self, url: &Url, way: Way, headers: HeaderMap) -> Result<Response, Failure> {
         let actual = self.actual(url);
         if self.mirror.is_none() {
             require_safe(&actual, way)?;
         }
-        let mut request = self.http.get(actual).header(header::ACCEPT_ENCODING, "identity");
-        if from > 0 {
-            request = request.header(header::RANGE, format!("bytes={from}-"));
-            if let Some(validator) = if_range {
-                request = request.header(header::IF_RANGE, validator);
-            }
-        }
-        let response = request.send().map_err(|e| failure(&e, url))?;
+        let request = self.http.get(actual).header(header::ACCEPT_ENCODING, "identity");
+        let response = request.headers(headers).send().map_err(|e| failure(&e, url))?;
         judge(response, url)
     }
+}
+
+/// Asks for the bytes from `from` on, of the file that has the validator (RFC 9110, 13.1.5).
+pub(super) fn range(from: u64, validator: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if from > 0 {
+        headers.extend(value(format!("bytes={from}-")).map(|value| (header::RANGE, value)));
+        let validator = validator.and_then(value);
+        headers.extend(validator.map(|value| (header::IF_RANGE, value)));
+    }
+    headers
+}
+
+fn value(text: impl AsRef<str>) -> Option<HeaderValue> {
+    HeaderValue::from_str(text.as_ref()).ok()
 }
 
 /// What may be asked for over plain HTTP.
@@ -116,7 +123,7 @@ fn require_safe(url: &Url, way: Way) -> Result<()> {
         .hint("use an https:// URL, or name a server you trust with --mirror"))
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -157,15 +164,22 @@ fn judge(response: Response, url: &Url) -> Result<Response, Failure> {
                 StatusCode::NOT_FOUND | StatusCode::GONE => Failure::Absent(error.hint(
                     "the file may have moved: see `bake images list` for newer ones, or try --mirror",
                 )),
-                StatusCode::FORBIDDEN
-                | StatusCode::UNAUTHORIZED
-                | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Failure::Final(
-                    error.hint("a proxy or the server refuses access: check HTTPS_PROXY, or try --mirror"),
-                ),
+                StatusCode::UNAUTHORIZED => Failure::Denied {
+                    challenges: challenges(response.headers()),
+                    error: error.hint(REFUSED),
+                },
+                StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                    Failure::Final(error.hint(REFUSED))
+                }
                 _ => Failure::Final(error),
             })
         }
     }
+}
+
+fn challenges(headers: &HeaderMap) -> Vec<String> {
+    let all = headers.get_all(header::WWW_AUTHENTICATE).iter();
+    all.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
 }
 
 fn said(status: StatusCode) -> String {

@@ -8,7 +8,7 @@ use reqwest::blocking::Response;
 use reqwest::header::{self, HeaderMap};
 use url::Url;
 
-use super::client::{Client, Failure, Way, shown};
+use super::client::{self, Client, Failure, Way, shown};
 use super::fetcher::Options;
 use super::part::{Origin, Part};
 use super::stream::{self, Body};
@@ -97,19 +97,34 @@ pub(super) fn run(
     }
 }
 
-/// A small file, in memory; an error inside where the server has none.
+/// What a server says when a small file is asked for.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The file.
+    Found(Vec<u8>),
+    /// It has none.
+    Absent(Error),
+    /// It wants to know who asks.
+    Denied { challenges: Vec<String>, error: Error },
+}
+
+/// A small file, in memory, asked for with `headers`.
 pub(super) fn small(
     client: &Client,
     options: &Options,
     sink: &dyn Sink,
     wanted: &Wanted,
+    headers: &HeaderMap,
     limit: u64,
-) -> Result<Result<Vec<u8>>> {
+) -> Result<Answer> {
     let mut tries = Tries::default();
     loop {
-        match small_once(client, &options.cancel, wanted, limit) {
-            Ok(body) => return Ok(Ok(body)),
-            Err(Failure::Absent(error)) => return Ok(Err(error)),
+        match small_once(client, &options.cancel, wanted, headers.clone(), limit) {
+            Ok(body) => return Ok(Answer::Found(body)),
+            Err(Failure::Absent(error)) => return Ok(Answer::Absent(error)),
+            Err(Failure::Denied { challenges, error }) => {
+                return Ok(Answer::Denied { challenges, error });
+            }
             Err(failure) => tries.failed(failure, false, wanted, options, sink)?,
         }
     }
@@ -119,10 +134,11 @@ fn small_once(
     client: &Client,
     cancel: &Cancel,
     wanted: &Wanted,
+    headers: HeaderMap,
     limit: u64,
 ) -> Result<Vec<u8>, Failure> {
     let Wanted { name, url, way, .. } = wanted;
-    let body = Body::new(stream::get(client, url, *way, 0, None, cancel)?)?;
+    let body = Body::new(stream::get(client, url, *way, headers, cancel)?)?;
     let mut bytes = Vec::new();
     while let Some(piece) = body.next(cancel)? {
         bytes.extend(piece.map_err(|e| broken(&e))?);
@@ -167,8 +183,8 @@ impl Session<'_> {
         let url = &self.wanted.url;
         let cancel = &self.options.cancel;
         let way = self.wanted.way;
-        let response =
-            stream::get(self.client, url, way, part.len(), validator.as_deref(), cancel)?;
+        let headers = client::range(part.len(), validator.as_deref());
+        let response = stream::get(self.client, url, way, headers, cancel)?;
         let headers = response.headers();
         let mut total = full_length(&response);
         match response.status() {
@@ -285,7 +301,9 @@ impl Tries {
         sink: &dyn Sink,
     ) -> Result<()> {
         let (reason, asked) = match failure {
-            Failure::Final(error) | Failure::Absent(error) => return Err(error),
+            Failure::Final(error) | Failure::Absent(error) | Failure::Denied { error, .. } => {
+                return Err(error);
+            }
             Failure::Again { reason, pause } => (reason, pause),
         };
         self.in_a_row = if progress { 1 } else { self.in_a_row + 1 };

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::client::{self, Client, Way};
-use super::download::{self, Wanted};
+use super::download::{self, Answer, Wanted};
 use super::entry::{Kind, Record};
 use super::{Cache, Verified};
 use crate::error::{Error, Result};
@@ -175,13 +176,35 @@ impl<'a> Fetcher<'a> {
         way: Way,
         limit: u64,
     ) -> Result<Result<Vec<u8>>> {
+        match self.ask(name, url, way, &HeaderMap::new(), limit)? {
+            Answer::Found(bytes) => Ok(Ok(bytes)),
+            Answer::Absent(error) => Ok(Err(error)),
+            Answer::Denied { error, .. } => Err(error),
+        }
+    }
+
+    /// The same with `headers`, and without an opinion on what the server says.
+    pub(super) fn ask(
+        &self,
+        name: &str,
+        url: &Url,
+        way: Way,
+        headers: &HeaderMap,
+        limit: u64,
+    ) -> Result<Answer> {
         let wanted = Wanted { name: name.into(), url: url.clone(), sha256: None, size: None, way };
-        download::small(self.client()?, &self.options, self.sink, &wanted, limit)
+        download::small(self.client()?, &self.options, self.sink, &wanted, headers, limit)
     }
 
     pub(super) fn download(&self, key: &str, wanted: &Wanted) -> Result<download::Downloaded> {
         let folder = self.cache.downloads()?;
         download::run(self.client()?, &self.options, self.sink, &folder, key, wanted)
+    }
+
+    /// Whether nothing may be downloaded.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.options.offline
     }
 
     pub(super) fn warn(&self, message: String) {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use reqwest::blocking::Response;
+use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::client::{Client, Failure, Way};
@@ -23,14 +24,13 @@ pub(super) fn get(
     client: &Client,
     url: &Url,
     way: Way,
-    from: u64,
-    if_range: Option<&str>,
+    headers: HeaderMap,
     cancel: &Cancel,
 ) -> Result<Response, Failure> {
-    let (client, url, if_range) = (client.clone(), url.clone(), if_range.map(str::to_owned));
+    let (client, url) = (client.clone(), url.clone());
     let answer = in_thread(move |answer| {
         // The receiver is gone only when nobody wants the answer.
-        drop(answer.send(client.get(&url, way, from, if_range.as_deref())));
+        drop(answer.send(client.get(&url, way, headers)));
     })?;
     wait(&answer, cancel)?.unwrap_or_else(|| Err(Failure::again("the request was lost")))
 }

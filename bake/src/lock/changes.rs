@@ -60,7 +60,12 @@ impl Lock {
             all.insert(format!("to install for {}", selection.wanted.join(" ")), plain(shown));
         }
         for image in &self.container_images {
-            all.insert(format!("container image {image}"), plain("named".into()));
+            let shown = match (image.sha256, &image.archive) {
+                (Some(sha256), _) => format!("sha256 {}", short(&sha256.to_string())),
+                (None, Some(archive)) => format!("in {archive}"),
+                (None, None) => "as it is named".into(),
+            };
+            all.insert(format!("container image {}", image.name), plain(shown));
         }
         all
     }
@@ -78,10 +83,14 @@ impl Listed {
         if self.shown != new.shown {
             return format!("{} -> {}", self.shown, new.shown);
         }
-        let short = |digest: &str| digest.chars().take(16).collect::<String>();
         let (was, is) = (short(&self.sha256), short(&new.sha256));
-        format!("{}: other bytes, sha256 {was}… -> {is}…", self.shown)
+        format!("{}: other bytes, sha256 {was} -> {is}", self.shown)
     }
+}
+
+/// Enough of a digest to tell it from others.
+fn short(digest: &str) -> String {
+    digest.chars().take(16).chain(['…']).collect()
 }
 
 /// The last part of a URL; `otherwise` for what lies on a disk.

@@ -8,6 +8,8 @@ mod locked;
 mod sound;
 mod text;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Sha256;
@@ -15,7 +17,7 @@ use crate::io::digest::Sha256;
 pub use locked::{Locked, Use, own_path};
 
 /// Version of the format that this build reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the images of a profile are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +44,9 @@ pub struct Lock {
     /// Which of the packages go where.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub selections: Vec<Selection>,
-    /// Container images that manifests name.
+    /// Container images that manifests name, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub container_images: Vec<String>,
+    pub container_images: Vec<ContainerImage>,
 }
 
 /// The base image.
@@ -131,6 +133,44 @@ pub struct Selection {
     pub batches: Vec<Vec<String>>,
 }
 
+/// A container image that a manifest names, with exactly one of what can be said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerImage {
+    /// As the manifest writes it.
+    pub name: String,
+    /// Digest of its manifest in the registry: images get `NAME@sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// The archive among the baked files that has it, and is pinned itself: nodes find it there by
+    /// its name as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// Nodes pull what the name stands for then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_named: bool,
+}
+
+impl ContainerImage {
+    /// By a digest; without one, as it is named.
+    #[must_use]
+    pub fn by_digest(name: impl Into<String>, sha256: Option<Sha256>) -> Self {
+        Self { name: name.into(), sha256, archive: None, as_named: sha256.is_none() }
+    }
+
+    /// By the archive that has it.
+    #[must_use]
+    pub fn by_archive(name: impl Into<String>, archive: impl Into<String>) -> Self {
+        let archive = Some(archive.into());
+        Self { name: name.into(), sha256: None, archive, as_named: false }
+    }
+
+    fn is_clear(&self) -> bool {
+        let said = [self.sha256.is_some(), self.archive.is_some(), self.as_named];
+        said.into_iter().filter(|said| *said).count() == 1
+    }
+}
+
 impl Lock {
     /// A part by name.
     #[must_use]
@@ -144,14 +184,20 @@ impl Lock {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// Digests of container images, by their names in manifests.
+    #[must_use]
+    pub fn pins(&self) -> BTreeMap<String, Sha256> {
+        let pinned = self.container_images.iter().filter_map(|i| i.sha256.map(|d| (&i.name, d)));
+        pinned.map(|(name, digest)| (name.clone(), digest)).collect()
+    }
+
     /// Puts everything into the order of the file.
     pub fn sort(&mut self) {
         self.parts.sort_by(|a, b| a.name.cmp(&b.name));
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.packages.sort_by(|a, b| a.name.cmp(&b.name));
         self.selections.sort_by(|a, b| a.wanted.cmp(&b.wanted));
-        self.container_images.sort();
-        self.container_images.dedup();
+        self.container_images.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
 

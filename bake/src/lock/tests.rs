@@ -45,7 +45,7 @@ fn lock() -> Lock {
             wanted: vec!["haproxy".into(), "keepalived".into()],
             batches: vec![vec!["libnl".into()], vec!["haproxy".into(), "keepalived".into()]],
         }],
-        container_images: vec!["example.org/vip:1".into()],
+        container_images: vec![ContainerImage::by_digest("example.org/vip:1", Some(digest(8)))],
     }
 }
 
@@ -76,8 +76,14 @@ fn faults_say_where() {
     let text = lock().render().unwrap();
     for (from, to, part) in [
         ("size: 7", "size: many", "invalid u64"),
+        (
+            "- name: example.org/vip:1",
+            "- name: a\n- name: b",
+            "container image a needs exactly one",
+        ),
+        ("- name: example.org/vip:1", "- name: c\n  as_named: true", "container image c needs"),
         ("profile: p", "profile: p\ncolour: red", "colour"),
-        ("version: 1", "version: 2", "version 2 is not known"),
+        ("version: 2", "version: 1", "version 1 is not known"),
     ] {
         let error = Lock::parse("p.lock.yaml", &text.replacen(from, to, 1)).unwrap_err();
         let crate::error::Error::Invalid { faults, .. } = &error else { panic!("{error}") };
@@ -99,19 +105,21 @@ fn changes_are_told_by_what_people_know() {
     new.packages[1].sha256 = digest(10);
     new.parts[0].version = Some("v1.37.1+k3s1".into());
     new.files.clear();
+    new.container_images[0].sha256 = Some(digest(11));
     new.base.source = Some("https://example.org/b.img.xz".into());
     let lines = lock().changes(&new);
     assert_eq!(
-        lines[..4],
+        lines[..5],
         [
             "base a.img.xz -> b.img.xz",
+            "container image example.org/vip:1 sha256 beead77994cf5733… -> sha256 e7cf46a078fed4fa…",
             "file m/a.yaml: gone, was 3 bytes",
             "k3s v1.36.5+k3s1 -> v1.37.1+k3s1",
             "package haproxy 2.6.12-1+deb12u3 -> 2.6.12-1+deb12u4",
         ]
     );
-    assert!(lines[4].starts_with("package keepalived 1:2.2.7: other bytes, sha256 "), "{lines:?}");
-    assert_eq!((lines.len(), lock().changes(&lock()).len()), (5, 0));
+    assert!(lines[5].starts_with("package keepalived 1:2.2.7: other bytes, sha256 "), "{lines:?}");
+    assert_eq!((lines.len(), lock().changes(&lock()).len()), (6, 0));
 }
 
 #[test]

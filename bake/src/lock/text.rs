@@ -31,6 +31,13 @@ impl Lock {
             let message = format!("version {} is not known, only {VERSION}", lock.version);
             return Err(fault(None, message));
         }
+        if let Some(image) = lock.container_images.iter().find(|image| !image.is_clear()) {
+            let name = &image.name;
+            let message = format!(
+                "container image {name} needs exactly one of `sha256`, `archive`, `as_named: true`"
+            );
+            return Err(fault(None, message));
+        }
         Ok(lock)
     }
 

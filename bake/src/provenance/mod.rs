@@ -22,6 +22,7 @@ pub use compare::OUTPUT;
 use crate::error::{Error, Result};
 use crate::fs::FileKind;
 use crate::fs::root::Root;
+use crate::io::digest::Sha256;
 
 /// Version of the record that this build writes.
 pub const VERSION: u32 = 1;
@@ -52,6 +53,9 @@ pub struct Record {
     /// The packages among them that the first boot installs, in dpkg's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<nodeconf::Package>,
+    /// Container images by the names that manifests gave them, with the digest that was put behind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub container_images: BTreeMap<String, Sha256>,
     /// Tells apart what nodes of a role share: the digest of the golden layer's edits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub shared: String,

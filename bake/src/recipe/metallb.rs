@@ -10,6 +10,12 @@ use super::steps::Steps;
 use crate::error::{Error, Result};
 use crate::profile::{LoadBalancer, NodePlan};
 
+/// Where its own manifest goes.
+#[must_use]
+pub fn path() -> String {
+    format!("{}/bake-metallb.yaml", paths::K3S_MANIFESTS)
+}
+
 /// Whether the node's image gets MetalLB's manifest: servers apply it.
 #[must_use]
 pub fn wanted(plan: &NodePlan) -> bool {
@@ -24,10 +30,10 @@ pub(super) fn edits(plan: &NodePlan, materials: &Materials, steps: &mut Steps) -
     steps.about(Topic::K3s).shared();
     let missing = || Error::NotFound { what: "MetalLB", name: "its manifest".into() };
     let manifest = Source::Material(materials.metallb.clone().ok_or_else(missing)?);
-    let path = |name: &str| format!("{}/{name}", paths::K3S_MANIFESTS);
-    steps.put(path("bake-metallb.yaml"), Access::root(0o600), manifest);
+    steps.put(path(), Access::root(0o600), manifest);
     steps.own();
-    steps.write(path("bake-metallb-pools.yaml"), 0o600, pools(ranges));
+    let path = format!("{}/bake-metallb-pools.yaml", paths::K3S_MANIFESTS);
+    steps.write(path, 0o600, pools(ranges));
     steps.note(format!(
         "K3s's own images do not hold MetalLB's: the nodes download them, unless the profile \
          puts an archive of them below {} (docs/networking.md)",

@@ -12,6 +12,7 @@ pub mod traits;
 pub mod undo;
 
 mod cloud_init;
+pub mod container_images;
 mod database;
 mod firewall;
 mod firstboot;
@@ -37,9 +38,10 @@ use std::path::{Path, PathBuf};
 use nodeconf::{NodeConfig, Role};
 use sha2::{Digest, Sha256};
 
+pub use container_images::Pins;
 pub use edit::{Access, Action, Edit, Material, Scope, Source, Topic};
 pub use k3s::environment;
-pub use metallb::wanted as wants_metallb;
+pub use metallb::{path as metallb_path, wanted as wants_metallb};
 pub use packages::wanted as wanted_packages;
 pub use sbom::edits as sbom_edits;
 pub use traits::Traits;
@@ -64,6 +66,8 @@ pub struct Materials {
     pub host_files: BTreeMap<PathBuf, Material>,
     /// Debian packages to install on the first boot, in dpkg's order.
     pub packages: Vec<Deb>,
+    /// Container images by the names that manifests give them, with what they are pinned to.
+    pub pins: Pins,
 }
 
 /// A Debian package.
@@ -179,6 +183,7 @@ pub fn recipe(
     packages::edits(materials, &mut config, &mut steps);
     firstboot::edits(plan, &config, materials, &mut steps);
     files(plan, materials, &mut steps)?;
+    container_images::pin(&mut steps.edits, &materials.pins)?;
     let Steps { mut edits, notes, warnings, .. } = steps;
     keep_order(&mut edits);
     Ok(Recipe { edits, notes, warnings, config })

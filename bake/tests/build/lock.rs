@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use super::registry_double::{Door, Registry, index};
 use super::support::bench::{Bench, SINGLE, change, text};
 use super::support::run;
 
@@ -14,8 +15,11 @@ metadata: {name: probe}
 spec:
   containers:
     - name: probe
-      image: \"registry.example/probe:1.2\"
+      image: \"REGISTRY/probe:1.2\"
 ";
+
+/// Where K3s looks for manifests.
+const MANIFESTS: &str = "/var/lib/rancher/k3s/server/manifests";
 
 /// As [`Bench::bake`], in `folder` and without a date.
 fn bake(folder: &Path, arguments: &[&str]) -> Output {
@@ -45,19 +49,27 @@ fn sha256(path: &Path) -> String {
     run("sha256sum", &[&text(path)]).split(' ').next().unwrap().to_owned()
 }
 
-/// A bench whose profile has a manifest.
-fn bench() -> Bench {
-    let bench = Bench::new(SINGLE);
+fn sha256_of(text: &str) -> String {
+    bake::io::digest::Sha256::of(text.as_bytes()).to_string()
+}
+
+/// A bench whose profile has a manifest, and the registry of its container image.
+fn bench() -> (Bench, Registry) {
+    let (bench, registry) = (Bench::new(SINGLE), Registry::start(Door::Token));
+    for tag in ["1.2", "1.3"] {
+        registry.push("probe", tag, index(&["arm64", "amd64"], tag));
+    }
     fs::create_dir(bench.path("manifests")).unwrap();
-    fs::write(bench.path("manifests/probe.yaml"), MANIFEST).unwrap();
+    let manifest = MANIFEST.replace("REGISTRY", &registry.name());
+    fs::write(bench.path("manifests/probe.yaml"), manifest).unwrap();
     let profile = SINGLE.replace("nodes:", "manifests: [manifests/*.yaml]\nnodes:");
     fs::write(bench.path("edge.yaml"), profile).unwrap();
-    bench
+    (bench, registry)
 }
 
 #[test]
 fn what_is_locked_is_baked_and_anything_else_is_refused() {
-    let bench = bench();
+    let (bench, _registry) = bench();
     let here = bench.dir.path();
     let said = failed(bake(here, &["--out", "node1.img", "--locked"]), 2);
     assert!(said.contains("edge.lock.yaml") && said.contains("bake lock"), "{said}");
@@ -66,13 +78,17 @@ fn what_is_locked_is_baked_and_anything_else_is_refused() {
     for name in ["base.img", "k3s", "firstboot", "manifests/probe.yaml"] {
         assert!(lock.contains(&sha256(&bench.path(name))), "{name}: {lock}");
     }
-    assert!(lock.contains("registry.example/probe:1.2"), "{lock}");
+    let probe = sha256_of(&index(&["arm64", "amd64"], "1.2"));
+    assert!(lock.contains(&format!("probe:1.2\n  sha256: {probe}")), "{lock}");
     failed(bake(here, &["lock"]), 4);
     done(bake(here, &["lock", "--check"]));
     done(bake(here, &["--out", "node1.img", "--locked"]));
     bench.judge("node1.img");
     let record = format!("{}:/etc/bake/record.json", text(&bench.path("node1.img")));
     let record = run(env!("CARGO_BIN_EXE_bake"), &["cat", &record]);
+    let manifest = format!("{}:{MANIFESTS}/probe.yaml", text(&bench.path("node1.img")));
+    let manifest = run(env!("CARGO_BIN_EXE_bake"), &["cat", &manifest]);
+    assert!(manifest.contains(&format!("/probe:1.2@sha256:{probe}\"")), "{manifest}");
     assert!(record.contains(&sha256(&bench.path("edge.lock.yaml"))), "{record}");
 
     let out = ["--out", "other.img", "--node", "node1"];
@@ -117,7 +133,7 @@ fn what_is_locked_is_baked_and_anything_else_is_refused() {
 
 #[test]
 fn an_update_says_what_changed() {
-    let bench = bench();
+    let (bench, registry) = bench();
     let here = bench.dir.path();
     done(bake(here, &["lock"]));
     assert!(done(bake(here, &["lock", "--update"])).contains("unchanged"));
@@ -126,17 +142,17 @@ fn an_update_says_what_changed() {
     assert!(said.contains("manifests/probe.yaml"), "{said}");
     let said = done(bake(here, &["lock", "--update"]));
     assert!(said.contains("file manifests/probe.yaml"), "{said}");
-    assert!(said.contains("container image registry.example/probe:1.3: new"), "{said}");
+    let probe = format!("container image {}/probe", registry.name());
+    assert!(said.contains(&format!("{probe}:1.3: new, sha256 ")), "{said}");
+    assert!(said.contains(&format!("{probe}:1.2: gone")), "{said}");
     done(bake(here, &["lock", "--check"]));
-    let warned = |out: Output| {
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        done(out);
-        said.contains("not pinned") && said.contains("registry.example/probe:1.3")
-    };
-    assert!(warned(bake(here, &["lock", "--check"])));
-    let pinned = format!("probe:1.3@sha256:{}", "0".repeat(64));
-    change(&bench.path("manifests/probe.yaml"), "probe:1.3", &pinned);
-    assert!(!warned(bake(here, &["lock", "--update"])));
+    let moved = registry.push("probe", "1.3", index(&["arm64"], "moved"));
+    done(bake(here, &["lock", "--check"]));
+    let said = done(bake(here, &["lock", "--update"]));
+    assert!(
+        said.contains(&format!("{probe}:1.3 sha256 ")) && said.contains(&moved[..16]),
+        "{said}"
+    );
     fs::write(bench.path("edge.lock.yaml"), "what: is this\n").unwrap();
     failed(bake(here, &["lock", "--check"]), 2);
     done(bake(here, &["lock", "--update"]));
@@ -147,7 +163,7 @@ fn an_update_says_what_changed() {
 /// a user with other habits.
 #[test]
 fn the_same_lock_bakes_the_same_bytes_elsewhere() {
-    let bench = bench();
+    let (bench, _registry) = bench();
     let here = bench.dir.path();
     done(bake(here, &["lock"]));
     let elsewhere = tempfile::tempdir().unwrap();
@@ -187,7 +203,7 @@ fn the_same_lock_bakes_the_same_bytes_elsewhere() {
 
 #[test]
 fn an_image_is_made_again_from_its_attestation() {
-    let bench = bench();
+    let (bench, _registry) = bench();
     let here = bench.dir.path();
     done(bake(here, &["lock"]));
     done(bake(here, &["--out", "node1.img"]));
@@ -228,4 +244,118 @@ fn an_image_is_made_again_from_its_attestation() {
     assert!(failed(rebuild("node1.img", &[]), 3).contains("edge.yaml"));
     fs::write(&told, "{}").unwrap();
     failed(rebuild("node1.img", &[]), 3);
+}
+
+/// What `bake lock` says on both streams, by an image of the profile's manifest.
+fn locked(bench: &Bench, arguments: &[&str], docker: Option<&Path>) -> (Option<i32>, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_bake"))
+        .args(["lock", "--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
+        .args(["--cache-dir", "cache"])
+        .args(arguments)
+        .current_dir(bench.dir.path())
+        .env("DOCKER_CONFIG", docker.unwrap_or(Path::new("/nowhere")))
+        .output()
+        .unwrap();
+    let said = [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    (out.status.code(), said.concat())
+}
+
+#[test]
+fn a_private_registry_gets_the_login_and_nobody_else_does() {
+    let password = "pa55-of-nobody-else";
+    let (bench, _) = bench();
+    let registry = Registry::start(Door::Password("ops", password));
+    let sha256 = registry.push("probe", "1", index(&["arm64"], ""));
+    let image = format!("{}/probe:1", registry.name());
+    let manifest = format!("spec: {{containers: [{{image: \"{image}\"}}]}}\n");
+    fs::write(bench.path("manifests/probe.yaml"), manifest).unwrap();
+    let (status, said) = locked(&bench, &[], None);
+    assert!(status == Some(1) && said.contains("docker login"), "{said}");
+    assert!(!bench.path("edge.lock.yaml").exists());
+
+    fs::create_dir(bench.path("docker")).unwrap();
+    let login = |user: &str| {
+        let both = format!("{{\"username\": \"{user}\", \"password\": \"{password}\"}}");
+        let config = format!("{{\"auths\": {{\"{}\": {both}}}}}", registry.name());
+        fs::write(bench.path("docker/config.json"), config).unwrap();
+    };
+    login("other");
+    let (status, said) = locked(&bench, &["-v"], Some(&bench.path("docker")));
+    assert!(status == Some(1) && !said.contains(password), "{said}");
+    login("ops");
+    let (status, said) = locked(&bench, &["-v"], Some(&bench.path("docker")));
+    assert!(status == Some(0) && !said.contains(password), "{said}");
+    let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+    assert!(lock.contains(&sha256) && !lock.contains(password), "{lock}");
+}
+
+#[test]
+fn what_no_registry_tells_is_left_only_if_asked() {
+    let (bench, registry) = bench();
+    let name = registry.name();
+    let manifest = format!(
+        "kind: Pod\nspec: {{containers: [{{image: \"{name}/gone:1\"}}, {{image: \"{name}/amd:1\"}}]}}\n\
+         ---\nkind: Plan\nspec: {{upgrade: {{image: rancher/k3s-upgrade}}}}\n"
+    );
+    registry.push("amd", "1", index(&["amd64", "s390x"], ""));
+    fs::write(bench.path("manifests/probe.yaml"), manifest).unwrap();
+    let (status, said) = locked(&bench, &[], None);
+    assert!(status == Some(2) && said.contains("gone:1") && said.contains("--unpinned"), "{said}");
+    assert!(!bench.path("edge.lock.yaml").exists());
+    let (status, said) = locked(&bench, &["--unpinned-images"], None);
+    assert_eq!(status, Some(0), "{said}");
+    for told in [
+        "/gone:1: not pinned",
+        "/amd:1 is for linux/amd64, linux/s390x: these boards are linux/arm64",
+        "`image: rancher/k3s-upgrade` in probe.yaml:5 is no container's",
+        "K3s's own images are not pinned",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+    assert!(
+        lock.contains("/gone:1\n  as_named: true\n") && lock.contains("/amd:1\n  sha256: "),
+        "{lock}"
+    );
+    let here = bench.dir.path();
+    done(bake(here, &["lock", "--check"]));
+    done(bake(here, &["--out", "node1.img", "--locked"]));
+    // What is pinned can be had, or the check says so.
+    let absent = lock.replace(&sha256_of(&index(&["amd64", "s390x"], "")), &"0".repeat(64));
+    fs::write(bench.path("edge.lock.yaml"), absent).unwrap();
+    let said = failed(bake(here, &["lock", "--check"]), 2);
+    assert!(said.contains("/amd:1@sha256:0000"), "{said}");
+    done(bake(here, &["lock", "--check", "--offline"]));
+}
+
+/// Nodes find an image of an archive by its name as it is: with a digest behind it they would pull it.
+#[test]
+fn images_of_a_baked_archive_keep_their_names() {
+    let (bench, registry) = bench();
+    let name = registry.name();
+    let manifest = format!(
+        "kind: Pod\nspec: {{containers: [{{image: \"{name}/held:1\"}}, {{image: held}}]}}\n"
+    );
+    fs::write(bench.path("manifests/probe.yaml"), manifest).unwrap();
+    let held =
+        format!("[{{\"RepoTags\": [\"{name}/held:1\", \"docker.io/library/held:latest\"]}}]");
+    fs::write(bench.path("manifest.json"), held).unwrap();
+    run(
+        "tar",
+        &["-C", &text(bench.dir.path()), "-cf", &text(&bench.path("a.tar")), "manifest.json"],
+    );
+    run("gzip", &["-k", &text(&bench.path("a.tar"))]);
+    for archive in ["a.tar", "a.tar.gz"] {
+        let (status, said) = locked(&bench, &["--airgap-images", archive, "--update"], None);
+        assert_eq!(status, Some(0), "{said}");
+        let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+        let suffix = archive.trim_start_matches("a.");
+        let line = format!("/held:1\n  archive: k3s-airgap-images-arm64.{suffix}\n");
+        assert!(lock.contains(&line), "{lock}");
+        let options = ["--out", "node1.img", "--force", "--airgap-images", archive];
+        done(bake(bench.dir.path(), &options));
+        let inside = format!("{}:{MANIFESTS}/probe.yaml", text(&bench.path("node1.img")));
+        assert!(!run(env!("CARGO_BIN_EXE_bake"), &["cat", &inside]).contains('@'));
+    }
+    assert!(registry.server.requests().is_empty(), "nobody was asked");
 }

@@ -3,6 +3,12 @@
 mod fleet;
 mod lock;
 mod lock_lines;
+#[path = "../fetch/registry_double.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod registry_double;
+#[path = "../fetch/server.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,6 +4,8 @@ mod base;
 mod cli;
 mod download;
 mod k3s;
+mod registry;
+mod registry_double;
 mod server;
 mod signature;
 #[path = "../support/mod.rs"]

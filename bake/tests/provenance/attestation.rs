@@ -33,6 +33,7 @@ fn record() -> Record {
             purl: Some("pkg:deb/debian/keepalived@1:2.2.7-1%2Bb2?arch=arm64".into()),
         }],
         packages: Vec::new(),
+        container_images: BTreeMap::new(),
         shared: String::new(),
         time: 1_750_000_000,
         files: Vec::new(),

@@ -9,9 +9,17 @@ mod images;
 mod locked;
 mod os_list;
 mod personalise;
+mod pinned;
 mod rebuild;
+#[path = "../fetch/registry_double.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod registry_double;
+#[path = "../fetch/server.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod server;
 mod signed;
 
+use registry_double::{Registry, index};
 use support::bench::{Bench, text};
 use support::run;
 
@@ -55,6 +63,14 @@ fn release_as(suffix: &str, bench: &Bench, folder: &str, arguments: &[&str]) -> 
     ];
     let said = bench.done(&fixed.concat());
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+/// Locks the profile by a registry that has kube-vip's container image.
+fn lock(bench: &Bench, registry: &Registry, arguments: &[&str]) {
+    registry.push("kube-vip/kube-vip", "v1.2.3", index(&["arm64"], "kube-vip"));
+    let mirror = registry.server.url("").to_string();
+    let fixed = ["lock", "--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"];
+    bench.done(&[&fixed[..], &["--mirror", &mirror], arguments].concat());
 }
 
 fn digest(bench: &Bench, name: &str) -> String {

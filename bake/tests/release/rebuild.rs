@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use super::registry_double::{Door, Registry};
 use super::support::bench::change;
-use super::{bench, digest, release, release_as};
+use super::{bench, digest, lock, release, release_as};
 
 const PROFILE: [&str; 6] = ["--profile", "./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"];
 const SERVER: &str = "dist/bake-edge-server-arm64.img.zst";
@@ -60,7 +61,7 @@ fn one_of_xz_is_made_again_and_a_delta_is_not() {
 #[test]
 fn what_differs_is_refused() {
     let bench = bench();
-    bench.done(&[&["lock"], &PROFILE[..]].concat());
+    lock(&bench, &Registry::start(Door::Open), &[]);
     release(&bench, "dist", &["--locked"]);
     let attestation = format!("{SERVER}.intoto.json");
     let again = rebuild(&attestation, &[]);

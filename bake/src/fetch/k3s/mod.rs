@@ -44,7 +44,9 @@ impl Asset {
     }
 }
 
-fn short(arch: Arch) -> &'static str {
+/// Go's name of an architecture, which K3s's files have.
+#[must_use]
+pub fn short(arch: Arch) -> &'static str {
     match arch {
         Arch::Armhf => "arm",
         other => other.name(),

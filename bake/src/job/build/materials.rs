@@ -18,7 +18,7 @@ use crate::job::{clock, fetch};
 use crate::packages::{self, Staged, Wanted};
 use crate::profile::{FileContent, HostFile, NodePlan};
 use crate::provenance::{Component, purl};
-use crate::recipe::{Bundle, Deb, Material, Materials, wanted_packages, wants_metallb};
+use crate::recipe::{Bundle, Deb, Material, Materials, Pins, wanted_packages, wants_metallb};
 use crate::store::{FileSource, Payload};
 
 pub(super) fn gather(
@@ -57,7 +57,8 @@ pub(super) fn gather(
     let packages = packages(plan, sources.packages.as_deref(), root, arch, fetcher, sink)?;
     let firstboot = firstboot::find(sources.firstboot.as_deref(), arch)?;
     let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
-    Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
+    let pins = Pins::default();
+    Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages, pins })
 }
 
 /// The files that the profile names, by their path on the host.
@@ -96,21 +97,25 @@ pub(super) fn deb(staged: Staged) -> Result<Deb> {
 }
 
 /// What makes an image of the node another one, besides its plan.
-pub(super) fn inputs(base: &Base, materials: &Materials) -> BTreeMap<String, String> {
+pub(super) fn inputs(
+    base: &Base,
+    components: &[Component],
+    pins: &Pins,
+) -> BTreeMap<String, String> {
     let image = match &base.sha256 {
         Some(digest) => digest.clone(),
         // Reading all of a raw image of the user's to tell it from another costs too much.
         None => format!("{}, built {}", base.traits.os, base.traits.built),
     };
     let mut all = BTreeMap::from([("base".to_owned(), image)]);
-    let parts = [("k3s", materials.k3s.as_ref()), ("firstboot", Some(&materials.firstboot))];
-    let bundle = materials.airgap.as_ref().map(|bundle| &bundle.material);
-    let debs = materials.packages.iter();
-    all.extend(debs.map(|d| (format!("package {}", d.package.name), d.package.sha256.clone())));
-    let more = [("airgap", bundle), ("metallb", materials.metallb.as_ref())];
-    for (name, material) in parts.into_iter().chain(more) {
-        all.extend(material.map(|m| (name.to_owned(), m.sha256.clone())));
-    }
+    all.extend(components.iter().map(|component| {
+        let kind = if component.is_package() { "package " } else { "" };
+        (format!("{kind}{}", component.name), component.sha256.clone())
+    }));
+    let pinned = pins.iter();
+    all.extend(
+        pinned.map(|(name, sha256)| (format!("container image {name}"), sha256.to_string())),
+    );
     all
 }
 

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use super::materials::{deb, local, named_files, verified};
 use super::{Sources, file_name, firstboot};
+use nodeconf::paths;
+
 use crate::arch::Arch;
 use crate::catalogue;
+use crate::container::manifest;
 use crate::error::{Context, Result};
 use crate::fetch::{Fetcher, Verified, k3s};
 use crate::fs::root::Root;
@@ -15,7 +18,9 @@ use crate::job::{clock, fetch};
 use crate::lock::{Locked, Part};
 use crate::packages::{self, Pinned, Staged, Wanted};
 use crate::profile::NodePlan;
-use crate::recipe::{Bundle, Deb, Materials, wanted_packages, wants_metallb};
+use crate::recipe::{
+    Bundle, Deb, Edit, Materials, container_images, wanted_packages, wants_metallb,
+};
 
 /// As [`super::materials::gather`], by the lock.
 pub(super) fn gather(
@@ -80,7 +85,36 @@ pub(super) fn gather(
     let what = path.display().to_string();
     locked.same(&what, part.sha256, &firstboot.sha256)?;
     locked.as_long(&what, part.size, firstboot.payload.0.len())?;
-    Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages })
+    let pins = locked.lock().pins();
+    Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages, pins })
+}
+
+/// Whether the lock knows every container image that the node's manifests name, and the archives that
+/// it relies on are there.
+///
+/// # Errors
+/// [`crate::error::Error::Verification`].
+pub(super) fn container_images(locked: &Locked, edits: &[Edit]) -> Result<()> {
+    for edit in edits {
+        let Some(text) = container_images::manifest(edit)? else { continue };
+        // What is no YAML names nothing; `bake lock` has said so.
+        let named = manifest::images(&text).unwrap_or_default();
+        for name in named.into_iter().filter(|n| n.of_pod && !n.name.contains('@')).map(|n| n.name)
+        {
+            let known = locked.lock().container_images.iter().find(|image| image.name == name);
+            let Some(known) = known.filter(|image| image.sha256.is_none()) else {
+                return Err(locked.differs(format!("container image {name} is not in the lock")));
+            };
+            let Some(archive) = &known.archive else { continue };
+            let path = format!("{}/{archive}", paths::K3S_IMAGES);
+            if !edits.iter().any(|edit| edit.action.path() == path) {
+                let reason =
+                    format!("container image {name} is to come from {archive}, which is not given");
+                return Err(locked.differs(reason));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What was chosen when the lock was made, and nothing that is too much or missing.

@@ -23,9 +23,12 @@ use crate::profile::{NodePlan, SecretsFile};
 use crate::provenance::{self, Record};
 use crate::recipe::apply::Applied;
 use crate::recipe::undo::undo;
-use crate::recipe::{Action, Bundle, Deb, Edit, Material, Materials, Scope, Traits};
+use crate::recipe::{self, Action, Bundle, Deb, Edit, Material, Materials, Scope, Traits};
 use crate::store::{Payload, ReadAt};
 use crate::sys::interrupt::Cancel;
+
+/// Largest manifest in a release image, in bytes.
+const MANIFEST: u64 = 16 << 20;
 
 /// A release image, and the node it becomes.
 #[derive(Debug, Clone)]
@@ -191,10 +194,24 @@ fn gathered(root: &Root, record: &Record, plan: &NodePlan) -> Result<Materials> 
             file_name: path.rsplit('/').next().unwrap_or(path).to_owned(),
             material,
         }),
-        metallb: plain(component("metallb")?),
+        metallb: metallb(root, record)?,
         host_files: materials::host_files(plan)?,
         packages,
+        pins: record.container_images.clone(),
     })
+}
+
+/// MetalLB's manifest as it is in the image, where it may be pinned: by its path.
+fn metallb(root: &Root, record: &Record) -> Result<Option<Material>> {
+    let path = recipe::metallb_path();
+    let Some(file) = record.files.iter().find(|file| file.path == path) else { return Ok(None) };
+    let content = root.read(path.as_bytes(), MANIFEST)?.unwrap_or_default();
+    let (sha256, what) = (Sha256::of(&content).to_string(), "MetalLB's manifest".to_owned());
+    if file.state.sha256.as_ref() != Some(&sha256) {
+        let reason = format!("{path} is another file than it names");
+        return Err(Error::Corrupt { what: paths::RECORD.into(), reason });
+    }
+    Ok(Some(Material { payload: Payload::bytes(content), sha256, what, url: None }))
 }
 
 /// The file of the image with this digest, and where it lies.

@@ -122,15 +122,21 @@ impl Workshop {
         &self.base
     }
 
+    /// The lock that pins all of this.
+    #[must_use]
+    pub fn locked(&self) -> Option<&Locked> {
+        self.locked.as_deref()
+    }
+
     /// A digest of all that makes an image of the node another one.
     ///
     /// # Errors
     /// [`Error::Io`] where a file of the profile's cannot be read.
     pub fn inputs(&self, plan: &NodePlan) -> Result<String> {
-        let materials = &self.stock(plan)?.materials;
+        let Stock { materials, components, .. } = &**self.stock(plan)?;
         let files = materials.host_files.iter();
         let known = files.map(|(path, file)| (path.clone(), file.sha256.clone())).collect();
-        plan.inputs_digest_with(&known, &materials::inputs(&self.base, materials))
+        plan.inputs_digest_with(&known, &materials::inputs(&self.base, components, &materials.pins))
     }
 
     /// Plans every edit of a node, among those the workshop was opened for.
@@ -144,6 +150,9 @@ impl Workshop {
             None => time_of(&plan, &self.base, self.locked.as_deref())?,
         };
         let mut recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
+        if let Some(locked) = &self.locked {
+            pinned::container_images(locked, &recipe.edits)?;
+        }
         recipe.edits.extend(stock.bills.iter().cloned());
         let shared = recipe.shared_digest();
         Ok(Planned { plan, recipe, shared, time, stock })
@@ -280,6 +289,7 @@ impl Stock {
             base: self.base.recorded(),
             components: self.components.clone(),
             packages: self.materials.packages.iter().map(|deb| deb.package.clone()).collect(),
+            container_images: self.materials.pins.clone(),
             shared: shared.clone(),
             time: *time,
             files: applied.files.clone(),

@@ -58,7 +58,7 @@ fn kube_vip_is_told_its_address_on_servers_alone() {
     };
     assert_eq!((env("address"), env("port")), ("192.168.24.40".into(), "6443".into()));
     assert_eq!(env("vip_interface"), "eth0");
-    assert!(recipe.notes.iter().any(|note| note.contains("by its tag and not by a digest")));
+    assert!(recipe.notes.iter().any(|note| note.contains("by its tag where no lock pins it")));
     let paths: Vec<&str> = recipe.edits.iter().map(|edit| edit.action.path()).collect();
     assert!(!paths.iter().any(|path| path.contains("haproxy") || path.contains("keepalived")));
     assert_eq!(written(&self::recipe("worker1", KUBE_VIP), "bake-kube-vip.yaml"), None);

@@ -19,7 +19,7 @@ pub(super) fn edits(plan: &NodePlan, vip: &Vip, steps: &mut Steps) {
         .replace("@PORT@", &vip.port.to_string());
     steps.write(format!("{}/bake-kube-vip.yaml", paths::K3S_MANIFESTS), 0o600, manifest);
     steps.note(format!(
-        "kube-vip comes as ghcr.io/kube-vip/kube-vip:{VERSION}, by its tag and not by a digest; \
+        "kube-vip comes as ghcr.io/kube-vip/kube-vip:{VERSION}, by its tag where no lock pins it; \
          K3s's own images do not hold it: the nodes download it, unless the profile puts an \
          archive of it below {} (docs/networking.md)",
         paths::K3S_IMAGES

@@ -1,32 +1,35 @@
 //! Making a lock of a profile: everything is fetched as a bake does, and written down.
 
-use std::collections::BTreeSet;
+mod images;
+
 use std::path::Path;
 
 use super::build::{Sources, Workshop, base_name};
 use crate::catalogue;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
 use crate::io::digest::Sha256;
 use crate::lock::{Base, Lock, OwnFile, Package, Part, Selection, VERSION, own_path};
 use crate::profile::{ImageSource, NodePlan};
-use crate::recipe::{self, Action, Deb, Material, wanted_packages};
-
-/// Largest manifest that is searched for container images, in bytes.
-const MANIFEST: u64 = 16 << 20;
+use crate::recipe::{self, Deb, Material, Materials, Pins, wanted_packages};
+use crate::sys::interrupt::Cancel;
+use images::{Images, Registries};
 
 /// What the nodes of a profile would be baked of: of today's choice, or, with a lock in `sources`,
-/// of that. `folder` is the profile's.
+/// of that. `folder` is the profile's. Container images whose digest no registry tells stay as they
+/// are where `unpinned_images`.
 ///
 /// # Errors
-/// As [`Workshop::open`] and [`Workshop::plan`].
+/// As [`Workshop::open`], [`Workshop::plan`] and [`Fetcher::container_image`].
 pub fn make(
     folder: &Path,
     plans: &[NodePlan],
     sources: &Sources,
+    unpinned_images: bool,
     fetcher: &Fetcher<'_>,
     sink: &dyn Sink,
+    cancel: &Cancel,
 ) -> Result<Lock> {
     let workshop = Workshop::open(plans, sources, fetcher, sink)?;
     let Some(first) = plans.first() else {
@@ -44,32 +47,32 @@ pub fn make(
         selections: Vec::new(),
         container_images: Vec::new(),
     };
+    let mut images = Images::default();
     for plan in plans {
         take(&mut lock, folder, &workshop, plan)?;
-        let planned = workshop.plan(plan.clone())?;
-        lock.time = lock.time.max(planned.time);
-        for edit in &planned.recipe.edits {
-            images(&edit.action, &mut lock.container_images)?;
+        lock.time = lock.time.max(workshop.plan(plan.clone())?.time);
+        // As their manifests have them: a lock in use has pinned them already.
+        let materials = Materials { pins: Pins::new(), ..workshop.materials(plan)?.clone() };
+        let traits = &workshop.base().traits;
+        images.add(plan, &recipe::recipe(traits, plan, &materials, lock.time)?.edits, sink)?;
+    }
+    lock.container_images = match workshop.locked() {
+        Some(locked) => images.locked_by(locked.lock(), fetcher, sink)?,
+        None => {
+            let arch = workshop.base().traits.architecture;
+            let registries = Registries { fetcher, arch, or_leave: unpinned_images };
+            images.pin(&registries, sink, cancel)?
         }
+    };
+    if plans.iter().any(|plan| plan.k3s.as_ref().is_some_and(|k3s| !k3s.airgap))
+        && lock.part("k3s-airgap-images").is_none()
+    {
+        let message = "K3s's own images are not pinned: with `k3s.airgap: false` nodes pull them by \
+                       the tags that K3s has";
+        sink.emit(Event::Warning { message: message.into() });
     }
     lock.sort();
-    if let Some(message) = unpinned(&lock.container_images) {
-        sink.emit(Event::Warning { message });
-    }
     Ok(lock)
-}
-
-/// What is to be said of container images that have a tag and no digest.
-fn unpinned(images: &[String]) -> Option<String> {
-    let loose = images.iter().filter(|name| !name.contains("@sha256:"));
-    let loose: Vec<&str> = loose.map(String::as_str).collect();
-    (!loose.is_empty()).then(|| {
-        format!(
-            "not pinned, but for what the archive of container images has: nodes pull whatever \
-             {} is then; NAME@sha256:… in the manifest pins it",
-            loose.join(", ")
-        )
-    })
 }
 
 fn base(workshop: &Workshop, source: &ImageSource, fetcher: &Fetcher<'_>) -> Result<Base> {
@@ -167,31 +170,4 @@ fn take(lock: &mut Lock, folder: &Path, workshop: &Workshop, plan: &NodePlan) ->
 fn of(material: &Material) -> Result<(Sha256, u64, Option<String>)> {
     let sha256 = material.sha256.parse().map_err(Error::Usage)?;
     Ok((sha256, material.payload.0.len(), material.url.clone()))
-}
-
-/// Container images that a manifest names: `image: NAME`, which is how a pod says it.
-fn images(action: &Action, into: &mut Vec<String>) -> Result<()> {
-    let Action::Write { path, source, .. } = action else { return Ok(()) };
-    if !path.starts_with(nodeconf::paths::K3S_MANIFESTS) || source.len() > MANIFEST {
-        return Ok(());
-    }
-    let bytes = match source {
-        recipe::Source::Bytes(bytes) => bytes.clone(),
-        recipe::Source::Material(material) => {
-            let mut bytes = vec![0; usize::try_from(source.len()).unwrap_or(0)];
-            material.payload.0.read_at(0, &mut bytes).at("reading", &material.what)?;
-            bytes
-        }
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    let named: BTreeSet<String> = text.lines().filter_map(image).collect();
-    into.extend(named);
-    Ok(())
-}
-
-fn image(line: &str) -> Option<String> {
-    let line = line.trim().trim_start_matches("- ").trim_start();
-    let value = line.strip_prefix("image:")?.split(" #").next().unwrap_or_default().trim();
-    let value = value.trim_matches(['"', '\'']);
-    (!value.is_empty()).then(|| value.to_owned())
 }
