@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -182,6 +183,38 @@ fn what_is_shown_and_exported_is_what_was_asked_for() {
             "{said}"
         );
     }
+    // Neither a file that others can read nor a terminal gets them by way of standard output.
+    let export = ["secrets", "export", "--out", "-"];
+    let certificate = ["--only", "pki.k3s.server.certificate"];
+    for (mode, may) in [(0o644, false), (0o640, false), (0o600, true)] {
+        let path = desk.path("out");
+        let file = fs::File::create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        for arguments in [&export[..], &["secrets", "show", "--reveal=always"]] {
+            let to = file.try_clone().unwrap();
+            let out = desk.command(arguments).stdin(Stdio::null()).stdout(to).output().unwrap();
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            let written = fs::read_to_string(&path).unwrap().contains(&token);
+            assert_eq!(
+                (out.status.success(), written),
+                (may, may),
+                "{mode:o} {arguments:?}: {said}"
+            );
+            assert!(may || said.contains("others can read"), "{said}");
+        }
+    }
+    let terminal = |arguments: &[&str]| {
+        let bake = env!("CARGO_BIN_EXE_bake");
+        let line = format!("{bake} {} --profile ./edge.yaml", arguments.join(" "));
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]).current_dir(&desk.dir).stdin(Stdio::null());
+        String::from_utf8_lossy(&script.output().unwrap().stdout).into_owned()
+    };
+    let said = terminal(&export);
+    assert!(said.contains("is a terminal") && !said.contains(&token), "{said}");
+    let said = terminal(&[&export[..], &certificate[..]].concat());
+    assert!(said.contains("BEGIN CERTIFICATE"), "what is no secret is shown: {said}");
+    assert!(terminal(&["secrets", "show", "--reveal"]).contains(&token));
     let (code, said) = desk.refused(&["secrets", "show", "--reveal"]);
     assert!(code == 4 && !said.contains(&token), "{said}");
     assert!(desk.done(&["secrets", "show", "--reveal=always"]).contains(&token));
@@ -211,7 +244,9 @@ fn a_rotation_is_finished_or_given_up_and_never_half_done() {
     };
     let before = tokens();
     let said = desk.done(&["secrets", "rotate", "tokens", "--files", "new"]);
-    assert!(said.contains("k3s token rotate") && said.contains("--finish"), "{said}");
+    let order = ["sh node1/apply.sh", "sh node2/apply.sh", "sh worker1/apply.sh", "--finish"];
+    let places = order.map(|step| said.find(step).unwrap_or_else(|| panic!("{step}: {said}")));
+    assert!(places.is_sorted(), "{said}");
     assert!(!before.iter().any(|secret| said.contains(secret.as_str())));
     assert_eq!(tokens(), before, "the old ones count");
     let read = |path: &str| {
@@ -226,6 +261,19 @@ fn a_rotation_is_finished_or_given_up_and_never_half_done() {
     let agent = read("new/worker1/etc/rancher/k3s/agent-token");
     assert!(!desk.path("new/worker1/etc/rancher/k3s/server-token").exists());
     assert!(!desk.path("new/db1").exists(), "it has no token");
+    for node in ["node1", "node2", "worker1"] {
+        let script = format!("new/{node}/apply.sh");
+        let text = read(&script);
+        let told = text.lines().find(|line| line.starts_with("node=")).unwrap();
+        assert_eq!(told.contains(" first=yes "), node == "node1", "{told}");
+        for secret in [&server, &agents, &agent] {
+            let secret = secret.trim().rsplit(':').next().unwrap();
+            assert!(!text.contains(secret), "no script has a secret in it");
+        }
+        let judged = Command::new("shellcheck").arg(desk.path(&script)).output();
+        let judged = judged.expect("shellcheck (ci/install-deps installs it)");
+        assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout));
+    }
     // Begun again: the same ones, and no other rotation beside it.
     desk.done(&["secrets", "rotate", "tokens", "--files", "again"]);
     assert_eq!(read("again/node1/etc/rancher/k3s/server-token"), server);
@@ -243,9 +291,10 @@ fn a_rotation_is_finished_or_given_up_and_never_half_done() {
     let environment = read("base/node2/etc/systemd/system/k3s.service.env");
     let statement = read("base/db1/rotate.sql");
     assert!(!desk.path("base/worker1").exists());
+    assert!(read("base/db1/apply.sh").contains("role=database"));
     desk.done(&["secrets", "rotate", "--abandon"]);
     assert_eq!(tokens(), after);
-    let password = statement.split('\'').nth(1).unwrap();
+    let password = statement.rsplit('\'').nth(1).unwrap();
     assert!(
         environment.contains(&format!(":{password}@")) && password != after[2],
         "{environment}"
@@ -297,4 +346,70 @@ fn the_process_cannot_be_read() {
     child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
     let out = child.wait_with_output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// A process that has the secrets in memory, and cannot get rid of them: its reader does not read.
+#[test]
+fn a_killed_process_leaves_no_core() {
+    let desk = Desk::new();
+    desk.done(&["kubeconfig"]);
+    let secrets: serde_json::Value = serde_json::from_str(&desk.file()).unwrap();
+    let token = secrets["server_token"].as_str().unwrap().as_bytes().to_vec();
+    let folder = desk.path("cores");
+    fs::create_dir(&folder).unwrap();
+    let unlimited = |words: &[&str]| {
+        // Who runs the tests in the background has them ignore SIGQUIT.
+        let mut command = Command::new("env");
+        command.args(["--default-signal", "sh", "-c", r#"ulimit -c unlimited; exec "$@""#, "sh"]);
+        command.args(words);
+        command.current_dir(&folder).stderr(Stdio::null());
+        command
+    };
+    let cores = || fs::read_dir(&folder).unwrap().count();
+    // The oracle for what this machine does: without it, only that nothing is there shows.
+    let control = unlimited(&["sh", "-c", "kill -ABRT $$"]).status().unwrap();
+    let dumps = control.core_dumped();
+    let before = cores();
+    for signal in ["ABRT", "QUIT"] {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(&[b'\n'; 63 * 1024]).unwrap();
+        let bake = env!("CARGO_BIN_EXE_bake");
+        let profile = desk.path("edge.yaml");
+        let show = ["secrets", "show", "--reveal=always", "--profile", profile.to_str().unwrap()];
+        let mut child = unlimited(&[&[bake], &show[..]].concat())
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .spawn()
+            .unwrap();
+        let mut held = false;
+        for _ in 0..300 {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            held = in_memory(child.id(), &token);
+            if held || !rustix::process::geteuid().is_root() {
+                break;
+            }
+        }
+        assert!(held || !rustix::process::geteuid().is_root(), "it has the token in memory");
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        let ended = child.wait().unwrap();
+        drop(reader);
+        assert!(ended.signal().is_some() && !ended.core_dumped(), "{signal}: {ended}");
+        assert_eq!(cores(), before, "{signal}, where others dump: {dumps}");
+    }
+}
+
+/// Whether these bytes are in a process's writable memory; only root may look.
+fn in_memory(pid: u32, bytes: &[u8]) -> bool {
+    use std::os::unix::fs::FileExt;
+    let Ok(maps) = fs::read_to_string(format!("/proc/{pid}/maps")) else { return false };
+    let Ok(memory) = fs::File::open(format!("/proc/{pid}/mem")) else { return false };
+    maps.lines().filter(|line| line.contains(" rw")).any(|line| {
+        let range = line.split(' ').next().unwrap_or_default().split_once('-').unwrap_or_default();
+        let number = |text| u64::from_str_radix(text, 16).unwrap_or_default();
+        let (from, to) = (number(range.0), number(range.1));
+        let mut text = vec![0; usize::try_from(to - from).unwrap_or_default()];
+        memory.read_exact_at(&mut text, from).is_ok()
+            && text.windows(bytes.len()).any(|window| window == bytes)
+    })
 }

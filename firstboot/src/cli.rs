@@ -10,7 +10,7 @@ use nodeconf::paths;
 use crate::exit::Exit;
 use crate::report::load_status;
 use crate::run::{load_config, run};
-use crate::sys::{Real, Sys};
+use crate::sys::{Real, Sys, keep_private};
 
 const HELP: &str = "\
 firstboot: takes a baked board from power-on to a Ready member of its K3s cluster
@@ -51,6 +51,7 @@ enum Verb {
 
 /// Does what the arguments (without the program's name) ask for.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    keep_private();
     let (verb, root) = match parse(args) {
         Ok(parsed) => parsed,
         Err(complaint) => {

@@ -49,6 +49,14 @@ fn a_board_is_never_given_up() {
     }
 }
 
+/// For what they start too; the program itself cannot be dumped at all (`witness/private.rs`).
+#[test]
+fn nothing_of_theirs_is_dumped() {
+    for unit in [UNIT, WITNESS_UNIT, SERVERS_UNIT] {
+        assert_eq!(settings(unit)["LimitCORE"], "0");
+    }
+}
+
 #[test]
 fn the_oldest_systemd_understands_them() {
     for unit in [UNIT, WITNESS_UNIT, SERVERS_UNIT] {

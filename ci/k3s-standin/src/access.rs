@@ -57,6 +57,14 @@ impl Access {
         self.client.get(&url, Some((&self.user, &self.password)))?.body(&url)
     }
 
+    /// A PUT of JSON with the token.
+    pub fn put(&self, path: &str, body: &Value) -> Result<String, Fatal> {
+        let url = format!("{}{path}", self.base);
+        let reply =
+            self.client.send("PUT", &url, Some((&self.user, &self.password)), Some(body))?;
+        reply.body(&url)
+    }
+
     /// A POST with the token and headers.
     pub fn post(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Fatal> {
         self.client.send_with("POST", url, Some((&self.user, &self.password)), headers, None)

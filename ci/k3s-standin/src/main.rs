@@ -8,17 +8,18 @@
 //! | file | what it stands for |
 //! |---|---|
 //! | [`config`], [`settings`], [`token`] | `config.yaml` and flags; timings; tokens |
-//! | [`pki`], [`bootstrap`] | CAs, what they sign, and how servers share them |
+//! | [`pki`], [`bootstrap`], [`cipher`], [`passwd`] | CAs, what they sign, and how servers share them |
 //! | [`store`], [`etcd`] | the datastore; embedded etcd and its members |
 //! | [`server`], [`agent`], [`node`] | `k3s server`, `k3s agent`, the node in both |
 //! | [`api`], [`objects`], [`nodes`] | the port, 6443; Kubernetes objects; who is Ready |
 //! | [`access`], [`http`] | how nodes come to trust a server |
-//! | [`kubectl`], [`debug`] | what tests ask |
+//! | [`kubectl`], [`tokens`], [`debug`] | what people and tests ask |
 
 mod access;
 mod agent;
 mod api;
 mod bootstrap;
+mod cipher;
 mod config;
 mod debug;
 mod etcd;
@@ -29,11 +30,13 @@ mod log;
 mod node;
 mod nodes;
 mod objects;
+mod passwd;
 mod pki;
 mod server;
 mod settings;
 mod store;
 mod token;
+mod tokens;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -67,6 +70,7 @@ fn dispatch(args: &[String]) -> Result<(), Fatal> {
         Some(("etcd-child", rest)) => etcd::become_etcd(rest),
         Some(("debug", rest)) => debug::run(rest),
         Some(("kubectl", rest)) => kubectl::run(rest),
+        Some(("token", rest)) => tokens::run(rest),
         Some(("--version" | "-v", _)) => {
             log::out(&format!("k3s version {} (stand-in)\ngo version none\n", version()))
         }

@@ -131,8 +131,16 @@ class Board:
 
     def run(self, *words):
         """Runs a program of the board's own."""
+        subprocess.run([*self._within(), *words], check=True)
+
+    def asked(self, *words):
+        """The same, whatever comes of it: with its status, and all it says."""
+        words = ["sh", "-c", 'cd / && exec "$@"', "sh", *words]
+        return subprocess.run([*self._within(), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def _within(self):
         (init,) = children(self.process.pid)
-        subprocess.run(["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r", *words], check=True)
+        return ["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r"]
 
     def printed(self, name):
         """Lines of one of the logs of this boot: a unit's, with `.log`, or what init noted."""

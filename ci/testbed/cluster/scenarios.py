@@ -4,6 +4,8 @@ import json
 import subprocess
 
 import conditions
+import forged
+import rotation
 
 LIMIT = 240  # seconds until what a scenario waits for must be so
 
@@ -155,4 +157,4 @@ ALL = {
     "five-servers": ("cluster-five", None, five_servers),
     "single": ("cluster-single", None, single),
     "postgres": ("cluster-postgres", None, postgres),
-} | conditions.ALL
+} | conditions.ALL | forged.ALL | rotation.ALL

@@ -1,6 +1,7 @@
 //! The node is a Ready member of its cluster, the others know what they must, and K3s starts by
 //! itself from the next boot on.
 
+use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(500);
 /// K3s that ended this often is not about to become ready.
 const RESTARTS: u32 = 3;
+
+/// A journal is read once for so many looks at the rest.
+const LOOKS: u32 = 10;
 
 /// How far the node is.
 enum Stage {
@@ -46,9 +50,16 @@ pub(super) fn check(ctx: &Context) -> Result<Finding, Condition> {
 pub(super) fn apply(ctx: &Context) -> Result<(), Condition> {
     let unit = unit::name(ctx)?;
     let first = unit::restarts(ctx.sys, unit);
+    let looks = Cell::new(0_u32);
     ctx.wait(StepId::Confirm, LIMIT, PAUSE, || {
         let found = advance(ctx).unwrap_or_else(Finding::Blocked);
+        looks.set(looks.get().saturating_add(1));
         match (&found, first, unit::restarts(ctx.sys, unit)) {
+            (Finding::Unmet(condition), ..)
+                if looks.get().is_multiple_of(LOOKS) && is_turned_away(ctx, unit) =>
+            {
+                Finding::Blocked(condition.clone())
+            }
             (Finding::Unmet(condition), Some(a), Some(b)) if b >= a.saturating_add(RESTARTS) => {
                 Finding::Blocked(condition.clone())
             }
@@ -217,15 +228,37 @@ fn identity(sys: &dyn Sys, name: &str) -> Result<Option<Identity>, Condition> {
     Ok(Some(Identity { chain, key }))
 }
 
-/// What K3s itself said last is worth more than what we saw of it.
-pub(super) fn with_complaint(sys: &dyn Sys, unit: &str, condition: Condition) -> Condition {
+/// Whether the cluster refuses an agent that was never in it: its K3s asks for ever, without ending
+/// as a server's does.
+fn is_turned_away(ctx: &Context, unit: &str) -> bool {
+    ctx.config.node.role == Role::Agent
+        && matches!(identity(ctx.sys, "agent/client-kubelet"), Ok(None))
+        && last_complaint(ctx.sys, unit).is_some_and(|said| is_about_token(&said))
+}
+
+fn last_complaint(sys: &dyn Sys, unit: &str) -> Option<String> {
     let journal =
         Command::new("journalctl", ["-u", unit, "-b", "-n", "100", "-o", "cat", "--no-pager"]);
-    match sys.run(&journal).ok().as_deref().and_then(complaint) {
-        Some(said) => Condition::new(
-            format!("{}; K3s says: {said}", condition.what),
-            format!("see journalctl -u {unit}; it is tried again"),
-        ),
-        None => condition,
+    sys.run(&journal).ok().as_deref().and_then(complaint)
+}
+
+fn is_about_token(said: &str) -> bool {
+    said.contains("401 Unauthorized") || said.contains("encrypted with different token")
+}
+
+/// What K3s itself said last is worth more than what we saw of it.
+pub(super) fn with_complaint(sys: &dyn Sys, unit: &str, condition: Condition) -> Condition {
+    let Some(said) = last_complaint(sys, unit) else { return condition };
+    // A card that lay in a drawer while the tokens were rotated, or a board that was off.
+    if is_about_token(&said) {
+        return Condition::new(
+            format!("{}; the cluster does not take this card's token: {said}", condition.what),
+            "if the cluster's tokens were rotated, bake and flash the card again, or give the \
+             board its new ones (bake secrets rotate); it is tried again",
+        );
     }
+    Condition::new(
+        format!("{}; K3s says: {said}", condition.what),
+        format!("see journalctl -u {unit}; it is tried again"),
+    )
 }

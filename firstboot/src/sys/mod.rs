@@ -6,6 +6,7 @@
 mod command;
 mod durable;
 pub(crate) mod https;
+mod memory;
 mod notify;
 mod real;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use command::{Command, CommandError};
 pub use durable::{TEMPORARY_SUFFIX, write_durable, write_if_changed};
 pub use https::{HttpsError, HttpsReply, HttpsRequest, Identity, Method};
+pub use memory::keep_private;
 pub use real::Real;
 
 /// What we need to know of a file.

@@ -5,5 +5,6 @@
 mod hostile;
 mod introduce;
 mod node;
+mod private;
 mod trust;
 mod vote;

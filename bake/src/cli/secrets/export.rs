@@ -4,16 +4,22 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::refuse_readers;
 use crate::cli::Session;
 use crate::cli::cluster::Which;
 use crate::error::{Error, Result};
 use crate::io::private::{self, Existing};
 use crate::io::sealed::{self, Lock};
+use crate::profile::{ClusterSecrets, SecretsFile};
 
 const EXAMPLES: &str = "\
 Examples:
   bake secrets export --profile master3 --out backup.age --recipient age1…     a backup
-  bake secrets export --profile master3 --only agent_token --out token         for another tool";
+  bake secrets export --profile master3 --only agent_token --out token         for another tool
+  bake secrets export --profile master3 --only agent_token --out - | tool      without a file
+
+Clear text is not written to a terminal (`bake secrets show --reveal` is for reading), nor through
+standard output to a file that others can read.";
 
 /// Arguments of `bake secrets export`.
 #[derive(Debug, clap::Args)]
@@ -35,12 +41,26 @@ pub(super) struct Args {
     recipients: Vec<String>,
 }
 
+impl Args {
+    /// Whether what is asked for has a secret in it, and not certificates and names alone.
+    fn is_secret(&self, file: &SecretsFile) -> Result<bool> {
+        let Some(key) = &self.only else { return Ok(true) };
+        let of = |secrets: &ClusterSecrets| part(secrets.to_json().as_bytes(), key);
+        Ok(of(file.secrets())? != of(&file.secrets().redacted())?)
+    }
+}
+
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let (_, file) = args.which.look(session)?;
     let mut bytes = match &args.only {
         None => file.secrets().to_json(),
         Some(key) => part(file.secrets().to_json().as_bytes(), key)?.into(),
     };
+    if args.out.as_os_str() == "-" && args.recipients.is_empty() && args.is_secret(&file)? {
+        refuse_readers("export secrets in clear text", false).map_err(|e| {
+            e.hint("`--out FILE` writes a file for its owner alone, `--recipient` encrypts")
+        })?;
+    }
     if !args.recipients.is_empty() {
         let sealed = sealed::seal(bytes.as_bytes(), &Lock::of(&args.recipients)?)?;
         bytes = String::from_utf8_lossy(&sealed).into_owned().into();

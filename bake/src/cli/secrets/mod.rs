@@ -7,9 +7,10 @@ mod rotate;
 mod show;
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 
 use super::Session;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::sealed::Lock;
 
 /// Arguments of `bake secrets`.
@@ -41,6 +42,37 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         Verb::Export(args) => export::run(args, session),
         Verb::Rotate(args) => rotate::run(args, session),
     }
+}
+
+/// Refuses to write secrets where more than their owner may read them: to standard output that is a
+/// file of others too, and to a terminal unless it was asked for.
+fn refuse_readers(action: &str, terminal: bool) -> Result<()> {
+    let refused = |reason: String| Err(Error::Refused { action: action.into(), reason });
+    if !terminal && std::io::stdout().is_terminal() {
+        return refused("standard output is a terminal, which keeps what it showed".into());
+    }
+    match readers() {
+        Some(mode) => {
+            refused(format!("standard output is a file that others can read (mode {mode:04o})"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The mode of a file that is standard output, where others than its owner can read it.
+#[cfg(unix)]
+fn readers() -> Option<u32> {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let out = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
+    let about = std::fs::File::from(out).metadata().ok()?;
+    let mode = about.mode() & 0o7777;
+    (about.is_file() && mode & 0o044 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn readers() -> Option<u32> {
+    None
 }
 
 /// How the file is kept, for people.

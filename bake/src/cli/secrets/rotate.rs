@@ -11,11 +11,15 @@ use crate::profile::{Rotated, SecretsFile};
 const EXAMPLES: &str = "\
 Examples:
   bake secrets rotate tokens --profile master3 --files new    begin: new tokens, and what to do
+  scp -r new/node1 root@node1: && ssh root@node1 sh node1/apply.sh     the steps, node by node
   bake secrets rotate --finish --profile master3              every board has them
 
-Until it is finished the file keeps both, and cards are baked with the old ones. Nothing is sent to
-any board. What was on a stolen server's card cannot be rotated: it has the cluster's CAs, and the
-remedy is a new cluster with new secrets (docs/security.md).";
+bake sends nothing to any board. Beside a node's new files lies a script without secrets, apply.sh,
+that puts them in their places, restarts K3s, waits until it serves, and erases the old ones; what
+was interrupted goes on when it is run again. Begun again, the rotation has the same new secrets.
+Until it is finished the file keeps both, and cards are baked with the old ones. What was on a stolen
+server's card cannot be rotated: it has the cluster's CAs, and the remedy is a new cluster with new
+secrets (docs/security.md).";
 
 /// Arguments of `bake secrets rotate`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +36,7 @@ pub(super) struct Args {
     /// Every board has the new secrets: they count from now on
     #[arg(long, conflicts_with = "what")]
     finish: bool,
-    /// No board has the new secrets: forget them
+    /// No board has the new secrets, and no script was run: forget them
     #[arg(long, conflicts_with_all = ["what", "finish"])]
     abandon: bool,
 }
@@ -78,7 +82,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let mut text =
         format!("rotation of the {name}: {begun}. The old ones count until the last step.\n");
     for (i, step) in rotation.steps.iter().enumerate() {
-        text += &format!("{}. {step}\n", i + 1);
+        text += &format!("{}. {}\n", i + 1, step.text);
     }
     session.ui.data(text)
 }
@@ -91,8 +95,11 @@ fn end(args: &Args, file: &mut SecretsFile, session: &Session) -> Result<()> {
     if session.ui.json() {
         return session.ui.json_line(&serde_json::json!({"what": what, "finished": !args.abandon}));
     }
-    let outcome =
-        if args.abandon { "the new ones are forgotten" } else { "the new ones count now" };
+    let outcome = if args.abandon {
+        "the new ones are forgotten; remove the folder they are in"
+    } else {
+        "the new ones count now"
+    };
     session.ui.line(format!("rotation of the {what}: {outcome}"))
 }
 

@@ -3,21 +3,28 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use super::kept;
+use super::{kept, refuse_readers};
 use crate::cli::Session;
 use crate::cli::cluster::Which;
 use crate::error::{Error, Result};
 use crate::profile::{ClusterSecrets, SecretsFile};
 
+const EXAMPLES: &str = "\
+Examples:
+  bake secrets show --profile master3             whose they are, how they are kept, which nodes
+  bake secrets show --profile master3 --json      all of it, with [redacted] for every secret
+  bake secrets show --profile master3 --reveal    all of it, to be read on this terminal";
+
 /// Arguments of `bake secrets show`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
     /// Leave the secrets out (this is what it does anyway)
     #[arg(long)]
     redacted: bool,
-    /// Show everything: on a terminal alone, or `always`
+    /// Show the secrets: on a terminal alone, or `always`, but never into a file that others can read
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "terminal", conflicts_with = "redacted")]
     reveal: Option<When>,
@@ -46,6 +53,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         return Err(Error::Refused { action: "show the secrets".into(), reason }
             .hint("`--reveal=always` shows them to whatever reads this; `bake secrets export` writes a file"));
     }
+    refuse_readers("show the secrets", true)
+        .map_err(|e| e.hint("`bake secrets export` writes a file for its owner alone"))?;
     if session.ui.json() {
         session.ui.json_line(secrets)
     } else {

@@ -1,10 +1,12 @@
 //! Giving a running cluster other secrets: which files of which board change, and in which order
 //! people bring them there.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod script;
 
-use nodeconf::{Role, Secret, Topology, paths};
+use std::fs;
+use std::path::Path;
+
+use nodeconf::{Role, Secret};
 use serde::Serialize;
 
 use crate::error::{Error, IoContext, Result};
@@ -14,6 +16,8 @@ use crate::recipe;
 
 /// The statement that gives PostgreSQL's role its new password.
 const STATEMENT: &str = "rotate.sql";
+/// The script beside the files of a node.
+const SCRIPT: &str = "apply.sh";
 
 /// A rotation that is under way.
 #[derive(Debug, Serialize)]
@@ -21,9 +25,25 @@ pub struct Rotation {
     /// What is replaced.
     pub what: Rotated,
     /// What people do, in this order.
-    pub steps: Vec<String>,
+    pub steps: Vec<Step>,
     /// The files that change, by node and path inside it.
     pub files: Vec<Change>,
+    /// By node.
+    #[serde(skip)]
+    scripts: Vec<(String, String)>,
+}
+
+/// Something a person does.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// In words.
+    pub text: String,
+    /// Where a script is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// How, in the node's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// A file of one node.
@@ -31,7 +51,7 @@ pub struct Rotation {
 pub struct Change {
     /// The node.
     pub node: String,
-    /// Where it goes there, with a leading `/`.
+    /// Where it goes there, with a leading `/`; without one it stays in the folder.
     pub path: String,
     #[serde(skip)]
     content: Secret,
@@ -55,11 +75,18 @@ impl Rotation {
                 files.push(statement(&member, &after));
             }
         }
-        let steps = steps(profile, secrets, what, folder)?;
-        Ok(Self { what, steps, files })
+        let members = profile.members();
+        let leader = members.iter().find(|m| m.role == Role::Server);
+        let leader = leader.map(|m| m.name.clone()).unwrap_or_default();
+        let changed = |m: &&Member| files.iter().any(|change| change.node == m.name);
+        let script = |m: &Member| script::of(profile.cluster(), m, what, &leader);
+        let scripts = members.iter().filter(changed).map(|m| (m.name.clone(), script(m))).collect();
+        let steps = steps(&members, what, folder)?;
+        Ok(Self { what, steps, files, scripts })
     }
 
-    /// Writes the files below `folder`, one folder a node, for their owner alone.
+    /// Writes the files below `folder`, one folder a node with a script that brings them to their
+    /// places there, for their owner alone.
     ///
     /// # Errors
     /// [`Error::Refused`] where the folder exists, [`Error::Io`].
@@ -73,6 +100,9 @@ impl Rotation {
             let path = folder.join(&change.node).join(change.path.trim_start_matches('/'));
             private_folders(&path)?;
             private::write(&path, change.content.expose().as_bytes(), Existing::Keep)?;
+        }
+        for (node, script) in &self.scripts {
+            private::write(&folder.join(node).join(SCRIPT), script.as_bytes(), Existing::Keep)?;
         }
         Ok(())
     }
@@ -106,79 +136,61 @@ fn changes(old: &NodePlan, new: &NodePlan) -> Vec<Change> {
 }
 
 fn statement(member: &Member, after: &ClusterSecrets) -> Change {
-    // Hexadecimal digits need no escape.
+    // Hexadecimal digits need no escape. A statement that fails would be logged.
     let password = after.database_password.expose();
-    let text = format!("ALTER ROLE {} PASSWORD '{password}';\n", DATABASE.1);
+    let text = format!(
+        "SET log_min_error_statement = panic;\nSET log_statement = none;\n\
+         SET log_min_duration_statement = -1;\nSET password_encryption = 'scram-sha-256';\n\
+         ALTER ROLE {} PASSWORD '{password}';\n",
+        DATABASE.1
+    );
     Change { node: member.name.clone(), path: STATEMENT.into(), content: Secret::new(text) }
 }
 
-fn steps(
-    profile: &Profile,
-    secrets: &ClusterSecrets,
-    what: Rotated,
-    folder: &Path,
-) -> Result<Vec<String>> {
-    let members = profile.members();
+fn steps(members: &[Member], what: Rotated, folder: &Path) -> Result<Vec<Step>> {
     let of = |role| members.iter().filter(move |member| member.role == role);
-    let copy = |member: &Member| {
-        let from: PathBuf = folder.join(&member.name);
-        format!(
-            "copy what is below {} to / of {} (owner root, mode 0600)",
-            from.display(),
-            member.name
-        )
+    let copied = |member: &Member, run: &str, more: &str| {
+        let (from, name) = (folder.join(&member.name), &member.name);
+        let with = run.trim_start_matches(SCRIPT);
+        let text = format!(
+            "copy {} to {name} and run there as root: sh {name}/{SCRIPT}{with}{more}",
+            from.display()
+        );
+        Step { text, node: Some(name.clone()), run: Some(format!("sh {run}")) }
     };
+    let stage = format!("{SCRIPT} stage");
     let mut steps = Vec::new();
-    match what {
-        Rotated::Tokens => {
-            let first = of(Role::Server).next();
-            steps.extend(first.map(|first| re_encrypt(profile, secrets, first)));
-        }
-        Rotated::Database => {
-            let database = of(Role::Database).next().ok_or_else(|| {
-                let what = "the profile has no database node: the password of another database is in the profile";
-                Error::Usage(what.into())
-            })?;
-            steps.push(format!(
-                "copy {} to {}, and there: sudo -u postgres psql < {STATEMENT}; shred -u {STATEMENT}. \
-                 Servers that are connected stay so",
-                folder.join(&database.name).join(STATEMENT).display(),
-                database.name
-            ));
-        }
+    if what == Rotated::Database {
+        let database = of(Role::Database).next().ok_or_else(|| {
+            let what = "the profile has no database node: the password of another database is in the profile";
+            Error::Usage(what.into())
+        })?;
+        let later = ". K3s has the new password from its next start on, by itself too";
+        steps.extend(of(Role::Server).map(|server| copied(server, &stage, later)));
+        let now = ". Do it soon after the last step: servers that are connected stay so, any other has the new password by now";
+        steps.push(copied(database, SCRIPT, now));
     }
-    for server in of(Role::Server) {
-        steps.push(format!(
-            "{}, and there: systemctl daemon-reload; systemctl restart k3s. Go on when `bake status` says that it is Ready",
-            copy(server)
-        ));
+    for (i, server) in of(Role::Server).enumerate() {
+        let more = match (what, i) {
+            (Rotated::Tokens, 0) => {
+                ", and go on when it says done. K3s starts twice there, and what servers share is encrypted with the new token from then on: snapshots made before still need the old one"
+            }
+            _ => ", and go on when it says done",
+        };
+        steps.push(copied(server, SCRIPT, more));
     }
     if what == Rotated::Tokens {
-        let agents = of(Role::Agent);
-        steps.extend(
-            agents.map(|agent| format!("{}, and there: systemctl restart k3s-agent", copy(agent))),
-        );
+        let more = ". Many at a time if you like; an agent that starts anew before cannot join";
+        steps.extend(of(Role::Agent).map(|agent| copied(agent, SCRIPT, more)));
     }
-    steps.push(format!(
+    let said = |text: String| Step { text, node: None, run: None };
+    steps.push(said(format!(
         "bake secrets rotate --finish, with the same profile; then remove {} for good (shred)",
         folder.display()
-    ));
-    steps.push(
-        "bake the cards of nodes anew where they wait in a drawer: they have the old ones".into(),
-    );
+    )));
+    if what == Rotated::Tokens {
+        let cards = "bake the cards of nodes anew where they wait in a drawer: they have the old ones, and cannot join";
+        steps.push(said(cards.into()));
+    }
     Ok(steps)
-}
-
-/// K3s encrypts what servers share with the server token, so it has to be told of a new one by
-/// a server that has the old one (K3s docs, `k3s token`).
-fn re_encrypt(profile: &Profile, secrets: &ClusterSecrets, first: &Member) -> String {
-    let external = profile.cluster_config(secrets).topology == Topology::ExternalDatastore;
-    let whose = if external { "the database" } else { "the cluster" };
-    format!(
-        "on {0}, as root, with its new {1} at hand as ./new: \
-         k3s token rotate --token \"$(cat {1})\" --new-token \"$(sed 's/.*://' new)\". \
-         {whose} is encrypted with it now; snapshots made before still need the old one",
-        first.name,
-        paths::K3S_TOKEN,
-    )
 }

@@ -5,12 +5,12 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::auth::Caller;
-use crate::Fatal;
-use crate::bootstrap;
+use crate::bootstrap::{self, Found};
 use crate::http::server::{Request, Response};
 use crate::objects::{self, password_key};
 use crate::pki::{Leaf, Purpose};
-use crate::server::Server;
+use crate::server::{self, Server};
+use crate::{Fatal, log};
 
 /// Answers what lies below `/v1-k3s/`.
 pub fn respond(server: &Server, request: &Request, path: &str, caller: &Caller) -> Response {
@@ -25,7 +25,8 @@ pub fn respond(server: &Server, request: &Request, path: &str, caller: &Caller) 
         "server-bootstrap" if server.etcd.is_none() => {
             return Response::text(400, "etcd disabled");
         }
-        "server-bootstrap" => bootstrap::collect(&server.tls).map(|t| Response::text(200, t)),
+        "server-bootstrap" => shared_files(server, request).map(|t| Response::text(200, t)),
+        "token" => return rotate(server, request),
         "client-ca.crt" | "server-ca.crt" => server.tls.read(path).map(|t| Response::text(200, t)),
         "client-kubelet.crt" | "serving-kubelet.crt" => certificate(server, request, path, caller),
         "apiservers" => apiservers(server).map(|list| Response::json(200, &list)),
@@ -37,6 +38,36 @@ pub fn respond(server: &Server, request: &Request, path: &str, caller: &Caller) 
         _ => return Response::text(404, "404 page not found\n"),
     };
     answer.unwrap_or_else(|e| Response::text(500, e))
+}
+
+/// What servers share, out of the datastore; whose token is another than what it is encrypted with
+/// gets this server's own.
+fn shared_files(server: &Server, request: &Request) -> Result<String, Fatal> {
+    let (_, password) = request.basic().unwrap_or_default();
+    match bootstrap::find(server.store(), &password) {
+        Ok(Found::Ours(files)) => Ok(files),
+        _ => {
+            log::line(
+                "warning",
+                "Failed to retrieve HTTP bootstrap data from datastore; falling back to disk",
+            );
+            bootstrap::collect(&server.tls)
+        }
+    }
+}
+
+fn rotate(server: &Server, request: &Request) -> Response {
+    if request.method != "PUT" {
+        return Response::text(405, "method not allowed");
+    }
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    let Some(new) = body["newToken"].as_str().filter(|new| !new.is_empty()) else {
+        return Response::text(400, "newToken is missing");
+    };
+    match server::rotate(server, new) {
+        Ok(()) => Response::text(200, ""),
+        Err(e) => Response::text(500, format!("token error: {e}")),
+    }
 }
 
 /// A certificate for a node that knows its password; whoever comes first sets it.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use crate::Fatal;
 use crate::access::mismatch;
 use crate::config::Config;
+use crate::passwd::Passwd;
 use crate::pki::{Tls, ca_hash, write};
 use crate::settings::random_hex;
 use crate::token::Token;
@@ -20,6 +21,8 @@ pub struct Tokens {
     pub server: String,
     /// Of user `node`; the same where no agent token is set.
     pub agent: String,
+    /// Whether an agent token is set.
+    pub own_agent: bool,
 }
 
 impl Tokens {
@@ -46,29 +49,40 @@ impl Tokens {
             }
         }
         let agent = Token::configured(config, "agent-token")?;
+        let own_agent = agent.is_some();
         let agent = agent.map_or_else(|| token.password.clone(), |agent| agent.password);
-        Ok(Self { server: token.password, agent })
+        Ok(Self { server: token.password, agent, own_agent })
+    }
+
+    /// Brings the passwords that servers share in line with these (K3s `genUsers`).
+    pub fn ensure_users(&self, tls: &Tls) -> Result<(), Fatal> {
+        let mut users = Passwd::read(tls)?;
+        users.ensure("node", &self.agent);
+        users.ensure("server", &self.server);
+        users.write()
     }
 
     /// Writes `token`, `agent-token` and `node-token`.
-    pub fn write(&self, config: &Config, data: &Path, tls: &Tls) -> Result<(), Fatal> {
-        let hash = ca_hash(&tls.read("server-ca.crt")?)?;
-        let full = |password: &str, user: &str| {
-            Token { pin: None, password: password.to_owned() }.full(&hash, user)
-        };
-        let token = full(&self.server, "server");
-        write(&data.join("server/token"), token.as_bytes(), 0o600)?;
-        if Token::configured(config, "agent-token")?.is_some() {
-            let token = full(&self.agent, "node");
-            write(&data.join("server/agent-token"), token.as_bytes(), 0o600)?;
+    pub fn write(&self, tls: &Tls) -> Result<(), Fatal> {
+        let server = write_token(tls, "token", &self.server, "server")?;
+        if self.own_agent {
+            write_token(tls, "agent-token", &self.agent, "node")?;
         }
-        let link = data.join("server/node-token");
+        let link = server.with_file_name("node-token");
         if link.symlink_metadata().is_err() {
-            std::os::unix::fs::symlink(data.join("server/token"), &link)
-                .map_err(|e| e.to_string())?;
+            std::os::unix::fs::symlink(server, &link).map_err(|e| e.to_string())?;
         }
         Ok(())
     }
+}
+
+/// Writes a token below `server`, pinned to the server's authority; where it lies.
+pub fn write_token(tls: &Tls, name: &str, password: &str, user: &str) -> Result<PathBuf, Fatal> {
+    let file = tls.0.with_file_name(name);
+    let token = Token { pin: None, password: password.to_owned() };
+    let token = token.full(&ca_hash(&tls.read("server-ca.crt")?)?, user);
+    write(&file, token.as_bytes(), 0o600)?;
+    Ok(file)
 }
 
 /// The names in the serving certificate.

@@ -2,6 +2,7 @@
 
 mod files;
 mod leader;
+mod rotation;
 mod start;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,7 @@ use crate::store::{EtcdStore, FileStore, PostgresStore, Store};
 use crate::{Fatal, bootstrap, host, log, version};
 use files::Tokens;
 pub use files::kubeconfig;
+pub use rotation::rotate;
 
 /// How long a request waits for etcd; K3s's readyz gives up after 2 s.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -41,7 +43,7 @@ pub struct Server {
     begun: Instant,
     /// Timings and switches.
     pub settings: Settings,
-    /// Passwords.
+    /// Passwords that open this server; others count from its next start on.
     pub tokens: Tokens,
     /// Certificates.
     pub tls: Tls,
@@ -53,6 +55,8 @@ pub struct Server {
     pub leases: Leases,
     /// Embedded etcd, where the cluster has it.
     pub etcd: Option<Etcd>,
+    /// Whether the files that servers share are in line with the others' already.
+    reconciled: bool,
     store: Arc<dyn Store>,
     open: AtomicBool,
     up: AtomicBool,
@@ -98,7 +102,8 @@ enum Datastore {
 
 /// How embedded etcd starts.
 enum Start {
-    Existing,
+    /// With its data; whether another server gave the files that servers share.
+    Existing(bool),
     New,
     Join(Box<Access>),
 }
@@ -115,10 +120,15 @@ pub fn run(args: &[String]) -> Result<(), Fatal> {
     let datastore = datastore(&config, &settings, &data_dir, &tls)?;
     let tokens = Tokens::load(&config, &data_dir, &tls)?;
     tls.ensure_authorities()?;
-    if let Datastore::Database(store) = &datastore {
-        start::settle(store.as_ref(), &tls, &tokens, &settings)?;
+    let reconciled =
+        !matches!(datastore, Datastore::File | Datastore::Etcd(Start::Existing(false)));
+    if reconciled {
+        tokens.ensure_users(&tls)?;
     }
-    tokens.write(&config, &data_dir, &tls)?;
+    if let Datastore::Database(store) = &datastore {
+        start::settle(store.as_ref(), &tls, &tokens, &settings, reconciled)?;
+    }
+    tokens.write(&tls)?;
     let name = host::node_name(&config)?;
     let address = host::node_address(&config);
     tls.sign_own(&files::names(&config, &name, &address))?;
@@ -135,6 +145,7 @@ pub fn run(args: &[String]) -> Result<(), Fatal> {
         grace: grace.unwrap_or(Duration::from_secs(4)),
         leases: Leases::default(),
         etcd,
+        reconciled,
         store,
         tls,
         open: AtomicBool::new(false),
@@ -159,7 +170,7 @@ fn datastore(
     }
     if Member::has_data(&data_dir.join("server/db/etcd")) {
         log::line("info", "Managed etcd cluster bootstrap already complete and initialized");
-        return Ok(Datastore::Etcd(Start::Existing));
+        return Ok(Datastore::Etcd(Start::Existing(ask_another(config, tls)?)));
     }
     if let Some(url) = config.get("server") {
         let token = Tokens::configured(config, "token")?;
@@ -175,6 +186,26 @@ fn datastore(
         return Ok(Datastore::Etcd(Start::New));
     }
     Ok(Datastore::File)
+}
+
+/// A server with data asks first where it is told to join: that saves it looking into its own
+/// etcd. False where nobody answered it.
+fn ask_another(config: &Config, tls: &Tls) -> Result<bool, Fatal> {
+    let Some(url) = config.get("server") else { return Ok(false) };
+    let Some(token) = Tokens::configured(config, "token")? else { return Ok(false) };
+    let files = Access::validate(url, &token, "server")
+        .and_then(|access| access.get("/v1-k3s/server-bootstrap"));
+    match files {
+        Ok(files) => {
+            bootstrap::reconcile(tls, &files)?;
+            log::line("info", "Successfully reconciled with remote datastore");
+            Ok(true)
+        }
+        Err(e) => {
+            log::line("warning", &format!("Unable to reconcile with remote datastore: {e}"));
+            Ok(false)
+        }
+    }
 }
 
 /// Takes the shared files out of the database, if they are there.

@@ -86,7 +86,7 @@ fn die(message: &str) -> ! {
 fn run_etcd(server: &Server, start: &Start) {
     let Some(etcd) = &server.etcd else { return };
     let cluster = match start {
-        Start::Existing => None,
+        Start::Existing(_) => None,
         Start::New => Some(etcd.member.alone()),
         Start::Join(access) => {
             std::thread::sleep(server.settings.join);
@@ -117,7 +117,7 @@ fn come_up(server: &Server) -> Result<(), Fatal> {
     while !is_usable(server) {
         std::thread::sleep(POLL);
     }
-    settle(server.store(), &server.tls, &server.tokens, &server.settings)?;
+    settle(server.store(), &server.tls, &server.tokens, &server.settings, server.reconciled)?;
     let after = |when: Duration| std::thread::sleep(when.saturating_sub(server.begun.elapsed()));
     after(server.settings.ping);
     server.open.store(true, Ordering::Relaxed);
@@ -144,9 +144,7 @@ fn is_usable(server: &Server) -> bool {
 
 /// The words of a token that did not make the data.
 pub fn another_token() -> Fatal {
-    "starting kubernetes: preparing server: bootstrap data already found and encrypted with \
-     different token"
-        .into()
+    format!("starting kubernetes: preparing server: {}", bootstrap::ANOTHER_TOKEN)
 }
 
 /// Puts the shared files and the first namespaces into a new datastore; an old one must have been
@@ -156,12 +154,18 @@ pub fn settle(
     tls: &Tls,
     tokens: &Tokens,
     settings: &Settings,
+    reconciled: bool,
 ) -> Result<(), Fatal> {
     let password = &tokens.server;
     match bootstrap::find(store, password)? {
+        Found::Ours(files) if !reconciled => {
+            bootstrap::reconcile(tls, &files)?;
+            tokens.ensure_users(tls)?;
+        }
         Found::Ours(_) => {}
         Found::Another if guards_token(settings) => return Err(another_token()),
         Found::Nothing | Found::Another => {
+            tokens.ensure_users(tls)?;
             if !bootstrap::save(store, password, &bootstrap::collect(tls)?)?
                 && let Found::Ours(files) = bootstrap::find(store, password)?
             {
