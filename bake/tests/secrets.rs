@@ -1,11 +1,16 @@
 //! `bake secrets`, as people and scripts use it; age's own program judges what is written.
 
+mod support;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use support::terminal::asked;
 
 const PROFILE: &str = "\
 version: 1
@@ -147,21 +152,10 @@ fn passphrases_come_from_a_file_the_environment_or_a_terminal() {
     assert!(variable.unwrap().status.success());
     // A terminal of its own, whose echo is what `script` records.
     let ask = format!("{} secrets show --profile ./edge.yaml", env!("CARGO_BIN_EXE_bake"));
-    let mut terminal = Command::new("script")
-        .args(["-qec", &ask, "/dev/null"])
-        .current_dir(&desk.dir)
-        .env_remove("BAKE_PASSPHRASE")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut keyboard = terminal.stdin.take().unwrap();
-    // Typed after the question, or the terminal itself would echo it.
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    keyboard.write_all(b"correct horse\n").unwrap();
-    let out = terminal.wait_with_output().unwrap();
-    let seen = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(seen.contains("passphrase of secrets file"), "{seen}");
+    let mut script = Command::new("script");
+    script.current_dir(&desk.dir).env_remove("BAKE_PASSPHRASE");
+    let (done, seen) = asked(script, &ask, "edge.secrets.json: ", "correct horse");
+    assert!(done && seen.contains("passphrase of secrets file"), "{seen}");
     assert!(
         seen.contains("encrypted with a passphrase") && !seen.contains("correct horse"),
         "{seen}"
@@ -305,6 +299,25 @@ fn a_rotation_is_finished_or_given_up_and_never_half_done() {
     }
 }
 
+/// Whether bake runs as process `id`, of which its user may see neither memory nor a dump; else why
+/// not.
+fn cannot_be_read(id: u32) -> Result<(), String> {
+    let about = PathBuf::from(format!("/proc/{id}"));
+    let status = fs::read_to_string(about.join("status")).unwrap();
+    if !status.contains("Uid:\t65534") || !status.contains("Name:\tbake") {
+        return Err(status);
+    }
+    if fs::metadata(about.join("mem")).unwrap().uid() != 0 {
+        return Err("its user may read its memory".into());
+    }
+    let limits = fs::read_to_string(about.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    match core.split_whitespace().collect::<Vec<_>>()[4..6] {
+        ["0", "0"] => Ok(()),
+        _ => Err(core.into()),
+    }
+}
+
 /// A process that waits for a passphrase, run by somebody who is not root.
 #[test]
 fn the_process_cannot_be_read() {
@@ -335,14 +348,11 @@ fn the_process_cannot_be_read() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(3));
-    let about = PathBuf::from(format!("/proc/{}", child.id()));
-    let status = fs::read_to_string(about.join("status")).unwrap();
-    assert!(status.contains("Uid:\t65534") && status.contains("Name:\tbake"), "{status}");
-    assert_eq!(fs::metadata(about.join("mem")).unwrap().uid(), 0, "its user may not read it");
-    let limits = fs::read_to_string(about.join("limits")).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+    let until = Instant::now() + Duration::from_secs(10);
+    while let Err(why) = cannot_be_read(child.id()) {
+        assert!(Instant::now() < until, "{why}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
     let out = child.wait_with_output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

@@ -2,9 +2,9 @@
 //! line.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use super::support::terminal::asked;
 use super::{bench, run, text};
 
 const PASSWORD: &str = "correct horse";
@@ -27,25 +27,11 @@ fn without_terminal(bench: &super::Bench, more: &str, password: &str) -> Output 
         .unwrap()
 }
 
-/// What was seen at a terminal where `answer` was typed once it was asked for.
+/// Whether it succeeded at a terminal where `answer` was typed, and what was seen.
 fn at_a_terminal(bench: &super::Bench, answer: &str) -> (bool, String) {
-    let mut terminal = Command::new("script")
-        .args(["-qec", &release(bench), "/dev/null"])
-        .env_remove("BAKE_SIGN_PASSWORD")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keyboard, mut screen) =
-        (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
-    let (mut seen, mut byte) = (Vec::new(), [0]);
-    while !seen.ends_with(b"password of key: ") {
-        assert_eq!(screen.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&seen));
-        seen.push(byte[0]);
-    }
-    keyboard.write_all(format!("{answer}\n").as_bytes()).unwrap();
-    screen.read_to_end(&mut seen).unwrap();
-    (terminal.wait().unwrap().success(), String::from_utf8_lossy(&seen).into_owned())
+    let mut script = Command::new("script");
+    script.env_remove("BAKE_SIGN_PASSWORD");
+    asked(script, &release(bench), "password of key: ", answer)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod bench;
+pub mod terminal;
 
 use std::process::{Command, Stdio};
 

@@ -3,10 +3,15 @@
 use std::fs;
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 
 use super::*;
+
+#[path = "../../../tests/support/terminal.rs"]
+mod terminal;
+
+use terminal::asked;
 
 fn age(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     // A file, for a pipe that is written to the end before anything is read may fill up.
@@ -116,17 +121,8 @@ fn age_opens_what_a_passphrase_sealed() {
         .unwrap();
     let clear = dir.path().join("clear");
     let command = format!("age -d -o {} {}", clear.display(), file.display());
-    let mut terminal = Command::new("script")
-        .args(["-qec", &command, "/dev/null"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut keyboard = terminal.stdin.take().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    keyboard.write_all(b"correct horse\n").unwrap();
-    let out = terminal.wait_with_output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    let (done, seen) = asked(Command::new("script"), &command, "passphrase: ", "correct horse");
+    assert!(done, "{seen}");
     assert_eq!(fs::read(clear).unwrap(), b"by heart");
 }
 
