@@ -27,7 +27,7 @@ pub struct Named {
     pub of_pod: bool,
     /// Its bytes in the text, quotes and all.
     at: Range<usize>,
-    quoted: bool,
+    quote: Option<char>,
 }
 
 /// Every container image that the manifest names, in the order of the text.
@@ -66,7 +66,8 @@ pub fn pin(text: &str, digests: &BTreeMap<String, Sha256>) -> Result<Option<Stri
         };
         let name = format!("{}@sha256:{digest}", named.name);
         pinned += &text[from..named.at.start];
-        pinned += &if named.quoted { format!("\"{name}\"") } else { name.clone() };
+        let quote = named.quote.map(String::from).unwrap_or_default();
+        pinned += &format!("{quote}{name}{quote}");
         from = named.at.end;
         wanted.push(name);
     }
@@ -134,13 +135,17 @@ impl<'t> Finder<'t> {
                 if *anchor > 0 {
                     self.anchors.insert(*anchor, text.to_string());
                 }
-                let quoted = *style != ScalarStyle::Plain;
-                self.scalar(text, quoted, span);
+                let quote = match style {
+                    ScalarStyle::SingleQuoted => Some('\''),
+                    ScalarStyle::DoubleQuoted => Some('"'),
+                    _ => None,
+                };
+                self.scalar(text, quote, span);
             }
             Event::Alias(anchor) => match self.anchors.get(anchor).cloned() {
-                Some(text) => self.scalar(&text, false, span),
+                Some(text) => self.scalar(&text, None, span),
                 // A whole container: where that was written out, its image was found.
-                None => self.scalar("", false, span),
+                None => self.scalar("", None, span),
             },
             _ => {}
         }
@@ -164,7 +169,7 @@ impl<'t> Finder<'t> {
         }
     }
 
-    fn scalar(&mut self, text: &str, quoted: bool, span: Span) {
+    fn scalar(&mut self, text: &str, quote: Option<char>, span: Span) {
         match self.stack.last_mut() {
             Some(open) if open.mapping && open.key.is_none() => {
                 open.key = Some(text.to_owned());
@@ -178,7 +183,7 @@ impl<'t> Finder<'t> {
             let (start, end) = (self.bytes(span.start.index()), self.bytes(span.end.index()));
             let at = start + properties(&self.text[start..end])..end;
             let (name, line) = (text.to_owned(), span.start.line());
-            self.found.push(Named { name, line, of_pod, at, quoted });
+            self.found.push(Named { name, line, of_pod, at, quote });
         }
         self.done();
     }
