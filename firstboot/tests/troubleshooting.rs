@@ -98,7 +98,21 @@ fn filled(literal: &str) -> String {
 /// Sentences of a call's first argument, and its second.
 fn arguments(code: &str, at: usize) -> (Vec<String>, String) {
     let (what, remedy) = span(code, at, ')').split_at(first_comma(span(code, at, ')')));
-    (sentences(what), sentences(remedy).join("; or: "))
+    let mut whats = sentences(what);
+    if whats.is_empty() {
+        whats.extend(only(what));
+    }
+    (whats, sentences(remedy).join("; or: "))
+}
+
+/// The literal that is all there is to a message, short as it may be: `{unit} is {state}`.
+fn only(argument: &str) -> Option<String> {
+    let argument = argument.trim().trim_start_matches('&');
+    let literal = argument.strip_prefix("format!(").unwrap_or(argument).strip_prefix('"')?;
+    let mut chars = literal.char_indices();
+    skip_string(&mut chars);
+    let text = filled(&literal[..chars.offset() - 1]);
+    text.contains(char::is_alphabetic).then_some(text)
 }
 
 /// What `Condition::io` advises, by what the system says.
@@ -216,11 +230,15 @@ fn the_reader_of_sources_reads() {
             match x { 1 => "do this now", _ => "do that then" },
         ))
         Condition::io("looking for it", &e)
+        Condition::io(&format!("reading {FILE}"), &e)
+        Condition::new(format!("{unit} is {state}"), "it is started")
     "#;
     let read = conditions(source);
     let expected = [
         ("… says …; so be it", "do this now; or: do that then"),
+        ("… is …", "it is started"),
         ("looking for it: …", FILE),
+        ("reading …: …", FILE),
         ("… is at …, not …", "look there first"),
     ];
     assert_eq!(read, expected.map(|(what, remedy)| (what.to_owned(), remedy.to_owned())));

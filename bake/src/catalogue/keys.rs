@@ -16,7 +16,7 @@ pub fn keyring(files: &[PathBuf]) -> Result<Keyring> {
         keyring.add(&format!("images/keys/{name}"), text.as_bytes());
     }
     for path in files {
-        let bytes = std::fs::read(path).at("reading", path)?;
+        let bytes = crate::io::whole::read(path).at("reading", path)?;
         if keyring.add(&path.display().to_string(), &bytes) == 0 {
             let wrong = format!("--keyring {}: no OpenPGP key in it may sign", path.display());
             return Err(Error::Usage(wrong).hint("`gpg --export KEY > FILE` writes one"));

@@ -46,7 +46,7 @@ impl Catalogue {
         let files = folder.map_or(Ok(Vec::new()), yaml_files)?;
         for path in files {
             let what = path.display().to_string();
-            let text = std::fs::read_to_string(&path).at("reading", &path)?;
+            let text = crate::io::whole::read_text(&path).at("reading", &path)?;
             catalogue.add(&what, parse(&what, &text)?)?;
         }
         Ok(catalogue)

@@ -71,5 +71,5 @@ fn read(path: &Path) -> Result<String> {
         std::io::stdin().read_to_string(&mut text).at("reading", "standard input")?;
         return Ok(text);
     }
-    std::fs::read_to_string(path).at("reading", path)
+    crate::io::whole::read_text(path).at("reading", path)
 }

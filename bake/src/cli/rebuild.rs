@@ -9,6 +9,7 @@ use super::materials::Materials;
 use crate::emit::{self, Format, Spec};
 use crate::error::{Error, IoContext, Result};
 use crate::io::digest::Sha256;
+use crate::io::whole;
 use crate::job::build::Sources;
 use crate::job::clock;
 use crate::job::rebuild::{self, Rebuilt};
@@ -42,7 +43,7 @@ struct Outcome<'a> {
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let path = &args.attestation;
     let what = path.display().to_string();
-    let was = Attestation::parse(&what, &std::fs::read(path).at("reading", path)?)?;
+    let was = Attestation::parse(&what, &whole::read(path).at("reading", path)?)?;
     let name = rebuild::subject(path, &was)?;
     if args.materials.no_sbom {
         let message = "`--no-sbom`: what has an attestation has SBOMs";
@@ -149,7 +150,7 @@ fn tell(what: &str, rebuilt: &Rebuilt, session: &Session) -> Result<()> {
 /// The lock an image was baked with, which must lie beside the profile.
 fn locked(wanted: &Resource, source: &Source) -> Result<Use> {
     let path = source.lock_path();
-    let text = std::fs::read(&path).at("reading", &path)?;
+    let text = whole::read(&path).at("reading", &path)?;
     same(&path.display().to_string(), wanted, &Sha256::of(&text))?;
     Ok(Use::Required(path))
 }

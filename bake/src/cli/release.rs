@@ -27,7 +27,7 @@ pub struct Args {
     compress: String,
     /// Where the folder will be published, for the list that Raspberry Pi Imager reads
     /// [default: the folder itself]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = folder_url)]
     url: Option<Url>,
     /// Sign the list of digests with this secret key of minisign
     #[arg(long, value_name = "KEYFILE")]
@@ -124,4 +124,34 @@ fn summary(report: &Report) -> String {
         table.render(),
         report.files.len()
     )
+}
+
+/// A URL that names of files can follow, and that everybody may see.
+fn folder_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| e.to_string())?;
+    if !matches!(url.scheme(), "https" | "http" | "file") {
+        return Err("it begins with neither https://, http:// nor file://".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it has a password in it, and the list is for everybody".into());
+    }
+    match url.query().or(url.fragment()) {
+        Some(_) => Err("no names of files can follow `?` and `#`".into()),
+        None => Ok(url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_published_where_its_files_can_be_found() {
+        for wrong in ["there", "ftp://h/x", "https://me:pw@h/x", "https://h/x?a", "https://h/#x"] {
+            assert!(folder_url(wrong).is_err(), "{wrong}");
+        }
+        for right in ["https://h", "http://h/v1/", "file:///srv/dist"] {
+            assert!(folder_url(right).is_ok(), "{right}");
+        }
+    }
 }

@@ -317,7 +317,11 @@ impl Tries {
         let pause = asked.unwrap_or(doubled).min(MAX_PAUSE.max(asked.unwrap_or_default()));
         let seconds = pause.as_secs_f64();
         let message = format!("{}: {reason}; trying again in {seconds:.1} s", wanted.name);
-        sink.emit(Event::Note { message });
+        // Once may be chance; silence for as long as all tries take would be puzzling.
+        sink.emit(match self.in_a_row {
+            2 => Event::Warning { message },
+            _ => Event::Note { message },
+        });
         sleep(pause, options)
     }
 }

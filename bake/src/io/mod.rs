@@ -5,3 +5,4 @@ pub mod digest;
 pub mod private;
 pub mod sealed;
 pub mod sparse;
+pub mod whole;

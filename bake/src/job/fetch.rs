@@ -32,7 +32,12 @@ pub fn base(fetcher: &Fetcher<'_>, catalogue: &Catalogue, source: &ImageSource) 
 /// # Errors
 /// [`Error::Verification`] where the profile names another, or a file that is another; those of
 /// [`Fetcher::base`].
-pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked) -> Result<Base> {
+pub fn locked_base(
+    fetcher: &Fetcher<'_>,
+    catalogue: &Catalogue,
+    source: &ImageSource,
+    locked: &Locked,
+) -> Result<Base> {
     let pinned = match source {
         ImageSource::Id(id) => locked.base(id)?,
         ImageSource::Url { url, sha256 } => {
@@ -52,8 +57,12 @@ pub fn locked_base(fetcher: &Fetcher<'_>, source: &ImageSource, locked: &Locked)
         return Err(locked.differs(format!("{image} was a file of yours when the lock was made")));
     };
     let mut request = from_url(url, Some(pinned.sha256))?;
-    if matches!(source, ImageSource::Id(_)) {
+    if let ImageSource::Id(id) = source {
         request.name.clone_from(&pinned.image);
+        // The name may stand for a newer image by now, which says nothing of this one's signature.
+        let known = catalogue.find(id).and_then(|entry| entry.request(None)).ok();
+        let same = known.filter(|known| known.url == request.url);
+        request.signature = same.and_then(|known| known.signature);
     }
     request.image_sha256 = Some(pinned.image_sha256);
     request.image_size = Some(pinned.image_size);

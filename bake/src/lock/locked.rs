@@ -1,6 +1,6 @@
 //! A lock in use: everything that is baked must be what it says.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Base, Lock, OwnFile, Package, Part};
 use crate::error::{Error, Result};
@@ -190,8 +190,13 @@ impl Use {
 /// How a lock calls a file of the profile's: by its path from the profile's folder.
 #[must_use]
 pub fn own_path(folder: &Path, path: &Path) -> String {
-    let inside = path.strip_prefix(folder).or_else(|_| path.strip_prefix("."));
-    let parts: Vec<_> = inside.unwrap_or(path).iter().map(|part| part.to_string_lossy()).collect();
+    // `edge.yaml` and `./edge.yaml` are one profile.
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != Component::CurDir).collect()
+    };
+    let (folder, path) = (plain(folder), plain(path));
+    let inside = path.strip_prefix(folder).unwrap_or(&path);
+    let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
     // The same on every system.
     parts.join("/")
 }

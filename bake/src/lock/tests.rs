@@ -144,3 +144,17 @@ fn what_is_not_pinned_is_refused() {
     locked.base("pi-os").unwrap();
     locked.part("k3s", Some("v1.36.5+k3s1")).unwrap();
 }
+
+#[test]
+fn a_file_is_called_the_same_however_its_profile_is_named() {
+    for (folder, path) in [
+        ("", "./m/a.yaml"),
+        (".", "m/a.yaml"),
+        ("./", "./m/a.yaml"),
+        ("../p", "../p/m/a.yaml"),
+        ("/p", "/p/./m/a.yaml"),
+    ] {
+        let called = super::own_path(folder.as_ref(), path.as_ref());
+        assert_eq!(called, "m/a.yaml", "{folder}: {path}");
+    }
+}

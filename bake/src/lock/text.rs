@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Lock, VERSION};
 use crate::error::{Error, Fault, IoContext, Position, Result};
+use crate::io::whole;
 
 impl Lock {
     /// Reads a lock; `what` names it in messages.
@@ -46,7 +47,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Io`], and those of [`Lock::parse`].
     pub fn read(path: &Path) -> Result<Option<(Self, String)>> {
-        match std::fs::read_to_string(path) {
+        match whole::read_text(path) {
             Ok(text) => Ok(Some((Self::parse(&path.display().to_string(), &text)?, text))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("reading", path, e)),

@@ -84,8 +84,7 @@ fn control(file: &File, path: &Path) -> Result<Option<Vec<u8>>> {
     let mut file = BufReader::new(file);
     file.rewind().at("reading", path)?;
     let mut magic = [0; 8];
-    file.read_exact(&mut magic).at("reading", path)?;
-    if magic != *b"!<arch>\n" {
+    if file.read_exact(&mut magic).is_err() || magic != *b"!<arch>\n" {
         return Ok(None);
     }
     for _ in 0..MEMBERS {

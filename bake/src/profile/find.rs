@@ -138,7 +138,7 @@ fn is_path(reference: &str) -> bool {
 }
 
 fn read(file: PathBuf) -> Result<Source> {
-    let bytes = fs::read(&file).at("reading", &file)?;
+    let bytes = crate::io::whole::read(&file).at("reading", &file)?;
     let text = String::from_utf8(bytes).map_err(|e| Error::Invalid {
         what: format!("profile {}", file.display()),
         faults: vec![crate::error::Fault {

@@ -179,7 +179,7 @@ impl Profile {
             return Ok(only);
         }
         let asked = format!("which node of {}? it has {}", self.name, list());
-        Err(Error::Usage(asked).hint("use `--node NAME`, or `--out NAME.img`"))
+        Err(Error::Usage(asked).hint("use `--node NAME`, or call the image NAME.img"))
     }
 
     /// The plan of a node.

@@ -159,48 +159,6 @@ fn an_update_says_what_changed() {
     done(bake(here, &["lock", "--check"]));
 }
 
-/// The same lock and secrets are the same bytes: in another folder, of files with other dates, for
-/// a user with other habits.
-#[test]
-fn the_same_lock_bakes_the_same_bytes_elsewhere() {
-    let (bench, _registry) = bench();
-    let here = bench.dir.path();
-    done(bake(here, &["lock"]));
-    let elsewhere = tempfile::tempdir().unwrap();
-    let there = elsewhere.path().join("a folder");
-    for suffix in ["img", "img.zst", "img.gz"] {
-        done(bake(here, &["--out", &format!("node1.{suffix}")]));
-    }
-    run("cp", &["-r", &text(here), &text(&there)]);
-    for suffix in ["img", "img.zst", "img.gz"] {
-        for beside in ["", ".spdx.json", ".cdx.json", ".intoto.json"] {
-            fs::remove_file(there.join(format!("node1.{suffix}{beside}"))).unwrap();
-        }
-    }
-    fs::remove_dir_all(there.join("cache")).unwrap();
-    fs::rename(there.join("base.img"), there.join("renamed.img")).unwrap();
-    for file in ["manifests/probe.yaml", "edge.yaml", "k3s", "firstboot", "renamed.img"] {
-        run("touch", &["-d", "2031-07-01 12:00:00", &text(&there.join(file))]);
-    }
-    // One processor, too: how much is compressed at a time must not show.
-    let script = "umask 077; exec taskset -c 0 \"$@\"";
-    for suffix in ["img", "img.zst", "img.gz"] {
-        let name = format!("node1.{suffix}");
-        let out = Command::new("sh")
-            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_bake"), "--locked", "--out", &name])
-            .args(["--profile", "edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"])
-            .args(["--cache-dir", "other-cache", "--base", "./renamed.img"])
-            .current_dir(&there)
-            .env("LC_ALL", "tr_TR.UTF-8")
-            .env("TZ", "Pacific/Kiritimati")
-            .env("SOURCE_DATE_EPOCH", "1")
-            .output()
-            .unwrap();
-        done(out);
-        assert_eq!(sha256(&bench.path(&name)), sha256(&there.join(&name)), "{suffix}");
-    }
-}
-
 #[test]
 fn an_image_is_made_again_from_its_attestation() {
     let (bench, _registry) = bench();

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod lock;
+mod lock_elsewhere;
 mod lock_lines;
 #[path = "../fetch/registry_double.rs"]
 #[allow(dead_code, reason = "each test program uses its part")]

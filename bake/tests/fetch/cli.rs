@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bake::io::digest::Sha256;
 use tempfile::TempDir;
+use url::Url;
 
 use super::data;
 use super::server::{Reply, Server, file};
@@ -48,6 +49,27 @@ fn a_server_is_trusted_by_its_certificate() {
     for line in out.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
+}
+
+#[test]
+fn a_redirect_leads_to_nothing_less_safe() {
+    let (home, content) = (TempDir::new().unwrap(), data(1000));
+    let served = content.clone();
+    let plain = Server::start(move |r| file(r, &served, "\"1\""));
+    let elsewhere = |to: String| move |_: &_| Reply::new("302 Found", "").header("Location", &*to);
+    let secure = Server::start_tls(elsewhere(plain.url("/a.img").into()));
+    let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fetch/tls/ca.pem");
+    let mut command = pull(home.path(), &secure.tls_url("/a.img"), &content);
+    let (code, _, said) = run(command.env("SSL_CERT_FILE", ca));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("redirected from HTTPS to HTTP"), "{said}");
+    assert_eq!((secure.requests().len(), plain.requests().len()), (1, 0));
+
+    std::fs::write(home.path().join("a.img"), &content).unwrap();
+    let file = Url::from_file_path(home.path().join("a.img")).unwrap();
+    let server = Server::start(elsewhere(file.into()));
+    let (code, _, said) = run(&mut pull(home.path(), server.url("/a.img").as_str(), &content));
+    assert_eq!((code, server.requests().len()), (Some(1), 1), "{said}");
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn what_may_pass_is_tried_again_but_not_for_ever() {
     let error = failure(&bench, &request(server.url("/a"), b"other"));
     assert!(error.to_string().contains("tried 4 times"), "{error}");
     assert_eq!(server.requests().len(), 4);
+    assert_eq!(bench.log.text().matches("Warning").count(), 2, "once for each file");
 }
 
 #[test]

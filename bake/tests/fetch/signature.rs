@@ -5,10 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use bake::catalogue::Catalogue;
 use bake::error::{Error, Exit};
 use bake::fetch::{Base, BaseRequest, Signature, SignedBy};
 use bake::io::digest::Sha256;
+use bake::job::fetch::locked_base;
+use bake::lock::{Locked, VERSION};
 use bake::openpgp::Keyring;
+use bake::profile::ImageSource;
 
 use super::server::{Reply, Server, file};
 use super::support::run;
@@ -318,4 +322,38 @@ fn a_signed_list_says_what_the_image_must_be() {
     unlisted.request.url = unlisted.server.url("/os/c.img");
     unlisted.request.sha256 = None;
     assert_eq!(unlisted.base().unwrap_err().exit(), Exit::Refused);
+}
+
+/// Somebody else's lock says what was verified where it was made; here it is verified again.
+#[test]
+fn a_locked_image_of_the_catalogue_is_verified_by_its_signature_too() {
+    let mut publisher = Publisher::new(SignedBy::Detached, "ed25519");
+    publisher.bench.options.require_signature = true;
+    let (url, key, folder) =
+        (publisher.request.url.clone(), publisher.expected_key(), publisher.path("c"));
+    let sha256 = Sha256::of(&publisher.image);
+    fs::create_dir(&folder).unwrap();
+    let entry = format!(
+        "version: 1\nimages:\n  - {{id: mine, os: raspios, release: bookworm, version: '1', arch: arm64, \
+         boards: [pi4], url: '{url}', format: raw, sha256: {sha256}, trust: confirmed, \
+         signature: {{by: detached, keys: [{key}]}}}}\n"
+    );
+    fs::write(folder.join("mine.yaml"), entry).unwrap();
+    let catalogue = Catalogue::load(Some(&folder)).unwrap();
+    let lock = format!(
+        "version: {VERSION}\nbake: '{}'\nprofile: p\ntime: 0\nbase: {{image: mine, architecture: arm64, source: '{url}', \
+         sha256: {sha256}, image_size: {}, image_sha256: {sha256}}}\nparts: []\n",
+        env!("CARGO_PKG_VERSION"),
+        publisher.image.len()
+    );
+    fs::write(publisher.path("p.lock.yaml"), lock).unwrap();
+    let locked = Locked::read(&publisher.path("p.lock.yaml")).unwrap().unwrap();
+    let source = ImageSource::Id("mine".into());
+    let base = |publisher: &Publisher| {
+        locked_base(&publisher.bench.fetcher(), &catalogue, &source, &locked)
+    };
+    assert_eq!(base(&publisher).unwrap().verified.signed_by, Some(key));
+    publisher.bench = Bench::new();
+    publisher.bench.options.keyring = Keyring::default();
+    assert_eq!(base(&publisher).unwrap().verified.signed_by, None, "its key is not at hand");
 }

@@ -72,7 +72,7 @@ fn what_is_allowed_is_not_refused() {
         "k3s.config.cluster-cidr=10.52.0.0/16",
         "k3s.env={HTTP_PROXY: 'http://proxy:3128'}",
         "system.wifi={ssid: home, psk: '12345678', country: DE}",
-        "system.users=[{name: ops, ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 ops@x]}]",
+        "system.users=[{name: ops, ssh_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0aXoGcZ5TkNq4dYJp7i6zQ9yN2h9f6Qm0s5m9Zl3Vd ops@x]}]",
         "system.packages=[open-iscsi, nfs-common]",
         "nodes.worker1.labels={disk: ssd, example.org/rack: r1, node.kubernetes.io/kind: pi}",
         "nodes.worker1.taints=['gpu=yes:NoSchedule', 'x:NoExecute']",

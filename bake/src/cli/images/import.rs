@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
 
 fn read(args: &Args, session: &Session) -> Result<String> {
     if !args.list.starts_with("https://") && !args.list.starts_with("http://") {
-        return std::fs::read_to_string(&args.list).at("reading", &args.list);
+        return crate::io::whole::read_text(args.list.as_ref()).at("reading", &args.list);
     }
     let url = Url::parse(&args.list)
         .map_err(|e| Error::Usage(format!("`{}` is no URL: {e}", args.list)))?;

@@ -65,12 +65,10 @@ impl Base {
         fetcher: &Fetcher<'_>,
         sink: &dyn Sink,
     ) -> Result<Self> {
+        let catalogue = Catalogue::load(Catalogue::user_folder().as_deref())?;
         let found = match locked {
-            Some(locked) => fetch::locked_base(fetcher, source, locked)?,
-            None => {
-                let catalogue = Catalogue::load(Catalogue::user_folder().as_deref())?;
-                fetch::base(fetcher, &catalogue, source)?
-            }
+            Some(locked) => fetch::locked_base(fetcher, &catalogue, source, locked)?,
+            None => fetch::base(fetcher, &catalogue, source)?,
         };
         let mut name = match (source, locked) {
             // Its file may have another name here.

@@ -30,6 +30,9 @@ pub(super) fn gather(
     sink: &dyn Sink,
 ) -> Result<Materials> {
     let host_files = host_files(plan)?;
+    // What lies here first: nobody shall wait for downloads to learn that it is missing.
+    let firstboot = firstboot::find(sources.firstboot.as_deref(), arch)?;
+    let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
     let (mut program, mut airgap) = (None, None);
     if let Some(wanted) = &plan.k3s {
         let local = sources.k3s.as_deref();
@@ -55,8 +58,6 @@ pub(super) fn gather(
         }
     };
     let packages = packages(plan, sources.packages.as_deref(), root, arch, fetcher, sink)?;
-    let firstboot = firstboot::find(sources.firstboot.as_deref(), arch)?;
-    let firstboot = local(&firstboot, format!("firstboot for {arch}"))?;
     let pins = Pins::default();
     Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages, pins })
 }

@@ -40,6 +40,11 @@ impl Goldens {
         wanted.map(|wanted| (wanted.file.as_str(), wanted.inputs.as_str()))
     }
 
+    /// Where the one that the task's delta is for lies.
+    pub(super) fn path(&self, task: &Task, request: &Request) -> Option<PathBuf> {
+        self.get(&task.planned.shared).map(|wanted| request.out_dir.join(&wanted.file))
+    }
+
     pub(super) fn paths(&self, request: &Request) -> Vec<PathBuf> {
         self.0.values().map(|wanted| request.out_dir.join(&wanted.file)).collect()
     }

@@ -106,6 +106,7 @@ pub fn bake(
         states[index] = Some(state);
     }
     let outcomes = tasks.into_iter().zip(states).map(|(task, state)| Outcome {
+        golden: goldens.path(&task, request),
         node: task.planned.plan.node.name,
         incarnation: task.planned.plan.node.incarnation,
         path: request.out_dir.join(task.file),

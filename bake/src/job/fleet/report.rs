@@ -24,6 +24,9 @@ pub struct Outcome {
     pub incarnation: u32,
     /// Its image or delta.
     pub path: PathBuf,
+    /// The golden image that the delta is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub golden: Option<PathBuf>,
     /// What was done.
     #[serde(flatten)]
     pub state: State,

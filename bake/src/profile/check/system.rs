@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::profile::faults::Faults;
 use crate::profile::path::{Path, at};
 use crate::profile::raw;
@@ -119,9 +122,17 @@ fn key_fault(key: &str) -> Option<&'static str> {
     }
     let types = ["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
     let mut words = key.split_whitespace();
-    let typed = words.any(|word| types.iter().any(|t| word.starts_with(t)));
-    let body = words.next().is_some_and(|body| body.starts_with("AAAA"));
-    (!(typed && body)).then_some("not a public key: use the line of the .pub file")
+    let kind = words.find(|word| types.iter().any(|t| word.starts_with(t)));
+    let blob = words.next().and_then(|body| STANDARD.decode(body).ok());
+    let sound = kind.zip(blob).is_some_and(|(kind, blob)| is_key(kind, &blob));
+    (!sound).then_some("not a public key: use the line of the .pub file")
+}
+
+/// RFC 4253, section 6.6: the type again, with its length before it, then what makes the key.
+fn is_key(kind: &str, blob: &[u8]) -> bool {
+    let len = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let named = blob.strip_prefix(&len).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
+    named.is_some_and(|rest| !rest.is_empty())
 }
 
 fn is_locale(text: &str) -> bool {
