@@ -181,3 +181,26 @@ fn archives_tell_what_they_hold() {
     assert!(held(archived(&[("manifest.json", "{")])).is_err());
     assert!(held(b"no archive at all".to_vec()).is_err());
 }
+
+proptest::proptest! {
+    /// Manifests that were cut and joined anywhere end in an answer; what was pinned stays pinned.
+    #[test]
+    fn damaged_manifests_end_in_an_answer(
+        cuts in proptest::collection::vec((0..MANIFEST.len(), 0..12_usize, "[\\-:{}\\[\\]&*!|>'\" \nü#a]{0,3}"), 1..6),
+    ) {
+        let mut text = MANIFEST.to_owned();
+        for (at, len, with) in cuts {
+            let at = text.floor_char_boundary(at);
+            let end = text.floor_char_boundary((at + len).min(text.len()));
+            text.replace_range(at..end.max(at), &with);
+        }
+        let known: BTreeMap<String, Sha256> = match images(&text) {
+            Ok(found) => digests(&found.iter().map(|n| n.name.as_str()).collect::<Vec<_>>()),
+            Err(_) => digests(&["busybox:1"]),
+        };
+        if let Ok(Some(pinned)) = pin(&text, &known) {
+            proptest::prop_assert!(pinned.len() > text.len());
+            proptest::prop_assert_eq!(pin(&pinned, &known).ok(), Some(None), "{}", pinned);
+        }
+    }
+}
