@@ -16,6 +16,9 @@ pub struct Args {
     /// The release image, as `bake release` made it, compressed or not
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
+    /// SHA-256 that the image file must have: SHA256SUMS of the release says it
+    #[arg(long, value_name = "DIGEST", value_parser = str::parse::<Sha256>)]
+    sha256: Option<Sha256>,
     /// Profile: a name, or a path to a YAML file
     #[arg(long, value_name = "NAME|FILE")]
     profile: String,
@@ -55,6 +58,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     let profile_sha256 = Some(Sha256::of(source.text.as_bytes()).to_string());
     let release = Release {
         image: args.image.clone(),
+        sha256: args.sha256,
         plan,
         sources: Sources { profile_sha256, ..Sources::default() },
         replace: args.replace,

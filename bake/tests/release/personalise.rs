@@ -117,3 +117,28 @@ fn a_wrong_image_or_profile_is_told_and_left_alone() {
     assert_eq!(digest(&bench, SERVER), before);
     assert_eq!(fs::read(bench.path("edge.secrets.json")).unwrap(), secrets, "no card was claimed");
 }
+
+/// A release image that somebody changed is as good as any: only its digest tells.
+#[test]
+fn a_changed_release_image_is_refused_by_its_digest() {
+    let bench = bench();
+    release(&bench, "dist", &[]);
+    let packed = "dist/bake-edge-server-arm64.img.zst";
+    run("zstd", &["-dqk", &text(&bench.path(packed))]);
+    for image in [packed, SERVER] {
+        let sha256 = digest(&bench, image);
+        let arguments = ["--node", "alpha", "--sha256", &sha256, "--out", "node.img", "--force"];
+        personalise(&bench, image, &arguments);
+        fs::remove_file(bench.path("node.img")).unwrap();
+        let sound = fs::read(bench.path(image)).unwrap();
+        let mut changed = sound.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(bench.path(image), changed).unwrap();
+        let fixed = ["personalise", image, "--profile", "./edge.yaml"];
+        let out = bench.run(&[&fixed[..], &arguments].concat());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(3) && said.contains(&sha256), "{image}: {said}");
+        assert!(!bench.path("node.img").exists(), "{image}");
+        fs::write(bench.path(image), sound).unwrap();
+    }
+}

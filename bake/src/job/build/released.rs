@@ -35,6 +35,8 @@ const MANIFEST: u64 = 16 << 20;
 pub struct Release {
     /// The image, raw or compressed.
     pub image: PathBuf,
+    /// What its file must be; without it nobody asks whether it was changed.
+    pub sha256: Option<Sha256>,
     /// The node.
     pub plan: NodePlan,
     /// What it is made of: the release image has all but the profile.
@@ -47,8 +49,8 @@ pub struct Release {
 /// image that baking the node from the same inputs gives.
 ///
 /// # Errors
-/// [`Error::Usage`] for an image that is no release image of the node's profile and role, and what
-/// baking fails with.
+/// [`Error::Usage`] for an image that is no release image of the node's profile and role,
+/// [`Error::Verification`] where its digest is another, and what baking fails with.
 pub fn personalise(
     release: Release,
     fetcher: &Fetcher<'_>,
@@ -56,7 +58,7 @@ pub fn personalise(
     sink: &dyn Sink,
     cancel: &Cancel,
 ) -> Result<NodeImage> {
-    let Release { image, mut plan, sources, replace } = release;
+    let Release { image, sha256, mut plan, sources, replace } = release;
     if in_place::recover(&image)? {
         let message = format!(
             "a run was ended while it changed {}, which is the release image again",
@@ -65,7 +67,7 @@ pub fn personalise(
         sink.emit(Event::Warning { message });
     }
     let plans = std::slice::from_ref(&plan);
-    let workshop = Workshop::released(&image, None, plans, &sources, fetcher)?;
+    let workshop = Workshop::released(&image, sha256, plans, &sources, fetcher)?;
     claim(&mut plan, &workshop, secrets, replace, sink)?;
     let planned = workshop.plan(plan)?;
     for message in planned.recipe.warnings.iter().cloned() {
