@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import conditions
-import forged
 import rotation
 
 LIMIT = 240  # seconds until what a scenario waits for must be so
@@ -157,4 +156,4 @@ ALL = {
     "five-servers": ("cluster-five", None, five_servers),
     "single": ("cluster-single", None, single),
     "postgres": ("cluster-postgres", None, postgres),
-} | conditions.ALL | forged.ALL | rotation.ALL
+} | conditions.ALL | rotation.ALL
