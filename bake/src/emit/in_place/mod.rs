@@ -88,5 +88,5 @@ pub fn recover(path: &Path) -> Result<bool> {
     steps::recover(&Real, &Names::of(path))
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;
