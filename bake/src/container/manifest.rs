@@ -35,6 +35,19 @@ pub struct Named {
 /// # Errors
 /// A fault where it is no YAML.
 pub fn images(text: &str) -> Result<Vec<Named>, Fault> {
+    Ok(read(text)?.found)
+}
+
+/// Lines, from 1, where a Helm chart begins that K3s installs (`kind: HelmChart`): it names container
+/// images that nobody sees here.
+///
+/// # Errors
+/// A fault where it is no YAML.
+pub fn charts(text: &str) -> Result<Vec<usize>, Fault> {
+    Ok(read(text)?.charts)
+}
+
+fn read(text: &str) -> Result<Finder<'_>, Fault> {
     let mut finder = Finder::new(text);
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
@@ -46,7 +59,7 @@ pub fn images(text: &str) -> Result<Vec<Named>, Fault> {
         })?;
         finder.take(&event, span);
     }
-    Ok(finder.found)
+    Ok(finder)
 }
 
 /// The manifest with a digest behind each name that `digests` knows and that has none; everything
@@ -112,12 +125,13 @@ struct Finder<'t> {
     stack: Vec<Open>,
     anchors: BTreeMap<usize, String>,
     found: Vec<Named>,
+    charts: Vec<usize>,
 }
 
 impl<'t> Finder<'t> {
     fn new(text: &'t str) -> Self {
-        let (stack, anchors, found) = (Vec::new(), BTreeMap::new(), Vec::new());
-        Self { text, counted: (0, 0), stack, anchors, found }
+        let (stack, anchors) = (Vec::new(), BTreeMap::new());
+        Self { text, counted: (0, 0), stack, anchors, found: Vec::new(), charts: Vec::new() }
     }
 
     fn take(&mut self, event: &Event<'_>, span: Span) {
@@ -176,6 +190,11 @@ impl<'t> Finder<'t> {
                 return;
             }
             _ => {}
+        }
+        if text == "HelmChart"
+            && self.stack.last().is_some_and(|o| o.key.as_deref() == Some("kind"))
+        {
+            self.charts.push(span.start.line());
         }
         if let Some(of_pod) = self.is_image()
             && !text.is_empty()

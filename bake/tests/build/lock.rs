@@ -253,7 +253,8 @@ fn what_no_registry_tells_is_left_only_if_asked() {
     let name = registry.name();
     let manifest = format!(
         "kind: Pod\nspec: {{containers: [{{image: \"{name}/gone:1\"}}, {{image: \"{name}/amd:1\"}}]}}\n\
-         ---\nkind: Plan\nspec: {{upgrade: {{image: rancher/k3s-upgrade}}}}\n"
+         ---\nkind: Plan\nspec: {{upgrade: {{image: rancher/k3s-upgrade}}}}\n\
+         ---\nkind: HelmChart\nspec: {{chart: traefik}}\n"
     );
     registry.push("amd", "1", index(&["amd64", "s390x"], ""));
     fs::write(bench.path("manifests/probe.yaml"), manifest).unwrap();
@@ -265,7 +266,8 @@ fn what_no_registry_tells_is_left_only_if_asked() {
     for told in [
         "/gone:1: not pinned",
         "/amd:1 is for linux/amd64, linux/s390x: these boards are linux/arm64",
-        "`image: rancher/k3s-upgrade` in probe.yaml:5 is no container's",
+        "not pinned: `image: rancher/k3s-upgrade` in probe.yaml:5, which is no container's",
+        "not pinned: the container images of the Helm chart in probe.yaml:7",
         "K3s's own images are not pinned",
     ] {
         assert!(said.contains(told), "{told}: {said}");

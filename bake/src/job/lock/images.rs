@@ -6,6 +6,7 @@ use std::io;
 use nodeconf::paths;
 
 use crate::arch::Arch;
+use crate::container::manifest::Named;
 use crate::container::{Reference, archive, manifest};
 use crate::error::{Error, Exit, Result};
 use crate::event::{Event, Sink, Unit};
@@ -24,7 +25,7 @@ const STEP: &str = "images";
 pub(super) struct Images {
     /// Names that pods give.
     names: BTreeSet<String>,
-    /// What else is called `image`, and where.
+    /// What else names images, and where.
     others: BTreeSet<String>,
     /// Archives of images, by node that runs pods.
     archives: Vec<Vec<(String, Material)>>,
@@ -49,12 +50,18 @@ impl Images {
             }
             let Some(text) = recipes::manifest(edit)? else { continue };
             let file = file_name(edit.action.path());
+            for line in manifest::charts(&text).unwrap_or_default() {
+                self.others
+                    .insert(format!("the container images of the Helm chart in {file}:{line}"));
+            }
             match manifest::images(&text) {
                 Ok(all) => all.into_iter().for_each(|named| match named.of_pod {
                     true => drop(self.names.insert(named.name)),
                     false => {
-                        let at = format!("`image: {}` in {file}:{}", named.name, named.line);
-                        self.others.insert(at);
+                        let Named { name, line, .. } = named;
+                        self.others.insert(format!(
+                            "`image: {name}` in {file}:{line}, which is no container's"
+                        ));
                     }
                 }),
                 Err(fault) => {
@@ -110,9 +117,7 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<Vec<ContainerImage>> {
         for other in &self.others {
-            let message = format!(
-                "{other} is no container's: not pinned, what reads it decides what it means"
-            );
+            let message = format!("not pinned: {other}");
             sink.emit(Event::Warning { message });
         }
         let mut loose: Vec<(String, Reference)> = Vec::new();
