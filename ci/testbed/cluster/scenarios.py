@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import conditions
+import forged
 import rotation
 
 LIMIT = 240  # seconds until what a scenario waits for must be so
@@ -156,4 +157,4 @@ ALL = {
     "five-servers": ("cluster-five", None, five_servers),
     "single": ("cluster-single", None, single),
     "postgres": ("cluster-postgres", None, postgres),
-} | conditions.ALL | rotation.ALL
+} | conditions.ALL | forged.ALL | rotation.ALL
