@@ -97,6 +97,14 @@ fn faults_say_where() {
     assert!(error.to_string().contains("bake 0.0.9"), "{error}");
 }
 
+/// What the fuzzer begins with has to follow the format.
+#[test]
+fn the_seed_of_the_fuzzer_is_a_lock() {
+    let seed = include_str!("../../fuzz/seeds/lock/edge.lock.yaml");
+    let lock = Lock::parse("edge.lock.yaml", seed).unwrap();
+    assert_eq!(Lock::parse("again", &lock.render().unwrap()).unwrap(), lock);
+}
+
 #[test]
 fn changes_are_told_by_what_people_know() {
     let mut new = lock();
