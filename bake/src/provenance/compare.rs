@@ -1,5 +1,7 @@
 //! What differs between two attestations of what should be the same.
 
+use std::collections::BTreeMap;
+
 use super::attestation::{Attestation, Resource};
 
 /// Begins the lines about what came out.
@@ -37,25 +39,31 @@ impl Attestation {
     fn words(&self) -> [(&'static str, String); 8] {
         let (asked, followed) = (self.asked(), self.followed());
         let bake = self.predicate.run_details.builder.version.get("bake");
+        let none = || "none".to_owned();
         let incarnation = followed.incarnation.map(|number| number.to_string());
         [
             ("bake", bake.cloned().unwrap_or_default()),
             ("cluster", asked.cluster.clone()),
-            ("node", asked.node.clone().unwrap_or_default()),
+            ("node", asked.node.clone().unwrap_or_else(none)),
             ("role", super::role(asked.role).to_owned()),
             ("date", followed.source_date_epoch.to_string()),
             ("architecture", followed.architecture.clone()),
             ("system", followed.os.clone()),
-            ("incarnation", incarnation.unwrap_or_default()),
+            ("incarnation", incarnation.unwrap_or_else(none)),
         ]
     }
 }
 
 /// What both lists name with another digest, or only one of them.
 fn compare(kind: &str, was: &[Resource], is: &[Resource]) -> Vec<String> {
+    // Of several with one name the first counts.
+    fn by_name(all: &[Resource]) -> BTreeMap<&str, &Resource> {
+        all.iter().rev().map(|one| (one.name.as_str(), one)).collect()
+    }
+    let (before, now) = (by_name(was), by_name(is));
     let mut lines = Vec::new();
     for one in was {
-        let Some(other) = is.iter().find(|other| other.name == one.name) else {
+        let Some(other) = now.get(one.name.as_str()) else {
             lines.push(format!("{kind}{}: it is not there any more", one.name));
             continue;
         };
@@ -66,7 +74,7 @@ fn compare(kind: &str, was: &[Resource], is: &[Resource]) -> Vec<String> {
             lines.push(format!("{kind}{}: its sha256 was {a}, and is {b}", one.name));
         }
     }
-    let new = is.iter().filter(|other| was.iter().all(|one| one.name != other.name));
+    let new = is.iter().filter(|other| !before.contains_key(other.name.as_str()));
     lines.extend(new.map(|other| format!("{kind}{}: it was not there", other.name)));
     lines
 }
