@@ -74,6 +74,10 @@ class Machine:
     def founded(self):
         """The cluster whose data is on its disk; its power is off."""
         start, _ = partition(self.disk)
+        # The power was cut: what the journal has is put in its place, as a boot would. The status says
+        # only that nothing else was looked at.
+        subprocess.run(["e2fsck", "-y", "-E", "journal_only", f"{self.disk}?offset={start}"], check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         subprocess.run(["debugfs", "-R", f"rdump {WAL} {self.folder}", f"{self.disk}?offset={start}"], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return wal.cluster_id(f"{self.folder}/wal")
