@@ -103,8 +103,8 @@ fn wanted(args: &Args, profile: &Profile) -> Result<Vec<String>> {
 
 fn summary(args: &Args, report: &Report, seconds: f64) -> String {
     let mut text = format!("{}: {} in {seconds:.1} s", args.out_dir.display(), report.summary());
-    let deltas = report.nodes.iter().filter_map(|node| Some((node.golden.as_ref()?, node)));
-    if let Some((golden, node)) = { deltas }.next() {
+    let mut deltas = report.nodes.iter().filter_map(|node| Some((node.golden.as_ref()?, node)));
+    if let Some((golden, node)) = deltas.next() {
         let (golden, delta) = (golden.display(), node.path.display());
         text += &format!("\nAn image: bake apply {golden} {delta} --out {}.img", node.node);
     }

@@ -63,12 +63,12 @@ fn read(text: &str) -> Result<Finder<'_>, Fault> {
 }
 
 /// The manifest with a digest behind each name that `digests` knows and that has none; everything
-/// else is left as it is. `None` where nothing changes.
+/// else is left as it is. `None` where nothing changes, and for what is no YAML.
 ///
 /// # Errors
-/// Those of [`images`]; a fault for a name that is written in a way which cannot be completed.
+/// A fault for a name that is written in a way which cannot be completed.
 pub fn pin(text: &str, digests: &BTreeMap<String, Sha256>) -> Result<Option<String>, Fault> {
-    let found = images(text)?;
+    let Ok(found) = images(text) else { return Ok(None) };
     let mut wanted: Vec<String> = Vec::new();
     let (mut pinned, mut from) = (String::new(), 0);
     for named in found.iter().filter(|named| named.of_pod) {

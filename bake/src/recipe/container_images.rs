@@ -16,7 +16,7 @@ pub type Pins = BTreeMap<String, Sha256>;
 
 /// Largest manifest that is looked into, in bytes. Objects of Kubernetes are smaller by far (etcd takes
 /// 1.5 MiB).
-const LIMIT: u64 = 16 << 20;
+pub const LIMIT: u64 = 16 << 20;
 
 /// The text of the manifest that an edit writes; `None` for what is none.
 ///
@@ -39,7 +39,8 @@ pub fn manifest(edit: &Edit) -> Result<Option<String>> {
     Ok(String::from_utf8(bytes).ok())
 }
 
-/// Adds its digest to each name of a container image in the manifests among the edits.
+/// Adds its digest to each name of a container image in the manifests among the edits. Of what is no
+/// YAML K3s will say what is to be said; `bake lock` has already.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a name that is written in a way which cannot be completed.
@@ -49,10 +50,6 @@ pub(super) fn pin(edits: &mut [Edit], pins: &Pins) -> Result<()> {
     }
     for edit in edits {
         let Some(text) = manifest(edit)? else { continue };
-        // K3s will say of it what is to be said; `bake lock` has already.
-        if manifest::images(&text).is_err() {
-            continue;
-        }
         let what = edit.action.path().to_owned();
         let pinned = manifest::pin(&text, pins)
             .map_err(|fault| Error::Invalid { what, faults: vec![fault] })?;

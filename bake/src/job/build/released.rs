@@ -27,9 +27,6 @@ use crate::recipe::{self, Action, Bundle, Deb, Edit, Material, Materials, Scope,
 use crate::store::{Payload, ReadAt};
 use crate::sys::interrupt::Cancel;
 
-/// Largest manifest in a release image, in bytes.
-const MANIFEST: u64 = 16 << 20;
-
 /// A release image, and the node it becomes.
 #[derive(Debug, Clone)]
 pub struct Release {
@@ -207,7 +204,7 @@ fn gathered(root: &Root, record: &Record, plan: &NodePlan) -> Result<Materials> 
 fn metallb(root: &Root, record: &Record) -> Result<Option<Material>> {
     let path = recipe::metallb_path();
     let Some(file) = record.files.iter().find(|file| file.path == path) else { return Ok(None) };
-    let content = root.read(path.as_bytes(), MANIFEST)?.unwrap_or_default();
+    let content = root.read(path.as_bytes(), recipe::container_images::LIMIT)?.unwrap_or_default();
     let (sha256, what) = (Sha256::of(&content).to_string(), "MetalLB's manifest".to_owned());
     if file.state.sha256.as_ref() != Some(&sha256) {
         let reason = format!("{path} is another file than it names");
