@@ -41,6 +41,9 @@ pub struct Args {
     /// Have this file of the folder in the list of digests too (repeatable)
     #[arg(long, value_name = "NAME")]
     also: Vec<String>,
+    /// Replace files of the folder that no earlier release left there
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     materials: Materials,
 }
@@ -61,6 +64,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         url: args.url.clone(),
         also: args.also.clone(),
         signers: cosign.into_iter().chain(minisign.transpose()?).collect(),
+        force: args.force,
     };
     let report = release::release(&request, &session.fetcher()?, &session.ui, &session.cancel)?;
     if session.ui.json() {

@@ -123,6 +123,59 @@ fn what_would_be_the_same_is_kept() {
     assert_ne!(within(&bench, "cat SHA256SUMS"), sums);
 }
 
+/// What somebody else put there under a release's names stays, and is told before anything is baked.
+#[test]
+fn what_no_release_left_is_replaced_only_with_force() {
+    let bench = bench();
+    let dist = bench.path("dist");
+    let refused = |words: &str, more: &[&str]| {
+        let before = within(&bench, "sha256sum *");
+        let fixed = "release --profiles ./edge.yaml --out-dir dist --k3s k3s --firstboot firstboot \
+                     --compress zst";
+        let out = bench.run(&fixed.split_whitespace().chain(more.to_owned()).collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(4) && said.contains(words), "{words}: {said}");
+        assert!(said.contains("--force") && !said.contains("Editing"), "{said}");
+        assert_eq!(within(&bench, "sha256sum *"), before);
+    };
+    fs::create_dir(&dist).unwrap();
+    let agent = "bake-edge-agent-arm64.img.zst";
+    let beside = format!("{agent}.bmap");
+    for name in ["os_list.json", "SHA256SUMS", "SHA256SUMS.sig", agent, &beside] {
+        fs::write(dist.join(name), format!("11 *{agent}\n")).unwrap();
+        refused(&format!("overwrite dist/{name}"), &[]);
+        if name != agent {
+            fs::remove_file(dist.join(name)).unwrap();
+        }
+    }
+    let made = release(&bench, "dist", &["--force"]);
+    assert_eq!(made["images"][1]["file"], agent);
+    within(&bench, "sha256sum --strict -c SHA256SUMS");
+    // The same again, and where the list had not been written yet.
+    release(&bench, "dist", &[]);
+    within(&bench, "rm SHA256SUMS os_list.json bake.rpi-imager-manifest");
+    let again = release(&bench, "dist", &[]);
+    assert!(again["images"].as_array().unwrap().iter().all(|image| image["kept"] == true));
+    // Another image than the list names, whose documents went with the one that was made.
+    within(&bench, &format!("sed -i /agent/d SHA256SUMS; rm {agent}.intoto.json"));
+    refused("dist/bake-edge-agent-arm64.img.zst", &[]);
+    // `--no-sbom` leaves none of those of before.
+    release(&bench, "dist", &["--force", "--no-sbom"]);
+    within(&bench, "sha256sum --strict -c SHA256SUMS; ! ls *.spdx.json *.intoto.json 2>&1");
+    // The same name twice, and one that is no file.
+    let fails = |profiles: &[&str], status: i32, words: &str| {
+        let fixed = "release --out-dir dist --k3s k3s --firstboot firstboot --compress zst --force";
+        let named = profiles.iter().flat_map(|profile| ["--profiles", profile]);
+        let out = bench.run(&fixed.split(' ').chain(named).collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(status) && said.contains(words), "{words}: {said}");
+    };
+    fails(&["./edge.yaml", "./edge.yaml"], 2, "two of the profiles have an image bake-edge-server");
+    fs::remove_file(dist.join(agent)).unwrap();
+    fs::create_dir(dist.join(agent)).unwrap();
+    fails(&["./edge.yaml"], 4, "name a regular file");
+}
+
 #[test]
 fn nothing_of_a_node_or_a_secret_is_in_it() {
     let bench = bench();

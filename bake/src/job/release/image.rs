@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::Made;
 use super::os_list::Listed;
+use super::{Made, remove};
 use crate::emit::Spec;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
@@ -53,7 +53,11 @@ pub(in crate::job) fn put(
         None => {
             let emitted = golden.emit(&spec, sink, cancel)?;
             let opened = Opened::new(path, Arc::new(Mutex::new(image)))?;
-            documents::write(opened.root()?, golden.record(), &emitted, &spec)?;
+            let written = documents::write(opened.root()?, golden.record(), &emitted, &spec)?;
+            // Those of another image that was here.
+            for old in documents::all_beside(path).filter(|old| !written.contains(old)) {
+                remove(&old)?;
+            }
             let digest = |found: Option<String>| {
                 found.ok_or_else(|| Error::Usage("a release cannot be made without digests".into()))
             };
@@ -66,7 +70,8 @@ pub(in crate::job) fn put(
     };
     let file = documents::name(path);
     let mut files = vec![(file.clone(), known.sha256.clone())];
-    for beside in documents::all_beside(path).chain(spec.bmap.take()) {
+    let documents = documents::all_beside(path).filter(|_| golden.record().has_sbom());
+    for beside in documents.chain(spec.bmap.take()) {
         let opened = File::open(&beside).at("opening", &beside)?;
         let (sha256, _) = Sha256::of_reader(opened).at("reading", &beside)?;
         files.push((documents::name(&beside), sha256.to_string()));

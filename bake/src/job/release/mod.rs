@@ -3,12 +3,13 @@
 //! Each image is the golden layer of a role: no node's name, address, token or key is in it. Files
 //! appear whole, the list of digests and its signature last, so that what they name is there.
 
+mod earlier;
 mod image;
 pub mod os_list;
 pub mod sign;
 pub mod sums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::job::build::{Planned, Sources, Workshop};
 use crate::profile::NodePlan;
 use crate::provenance::role;
 use crate::sys::interrupt::Cancel;
+use earlier::Earlier;
 pub(super) use image::put;
 use os_list::OsList;
 use sign::Signer;
@@ -47,6 +49,8 @@ pub struct Request {
     pub also: Vec<String>,
     /// Who signs.
     pub signers: Vec<Signer>,
+    /// Whether files that no earlier release left in the folder are replaced.
+    pub force: bool,
 }
 
 /// A profile to be released.
@@ -89,7 +93,8 @@ pub struct Made {
 /// Makes the release; what is there already and would be the same is kept.
 ///
 /// # Errors
-/// What baking fails with, and [`Error::Io`]. Files that were complete by then stay.
+/// What baking fails with, and [`Error::Io`]; files that were complete by then stay.
+/// [`Error::Refused`], before anything is baked, for a file that no earlier release left there.
 pub fn release(
     request: &Request,
     fetcher: &Fetcher<'_>,
@@ -98,17 +103,15 @@ pub fn release(
 ) -> Result<Report> {
     let folder = &request.folder;
     fs::create_dir_all(folder).at("making the folder", folder)?;
+    let earlier = Earlier::read(folder, request.force)?;
+    earlier.allows_lists()?;
     let (mut images, mut listed) = (Vec::new(), Vec::new());
     let mut files = further(request)?;
-    for profile in &request.profiles {
-        let Some(first) = profile.plans.first() else { continue };
-        let doing = || format!("releasing profile {}", first.profile);
-        let workshop =
-            Workshop::open(&profile.plans, &profile.sources, fetcher, sink).with_context(doing)?;
-        for (name, planned) in goldens(&workshop, &profile.plans)? {
+    for task in tasks(request, &earlier, fetcher, sink)? {
+        for (file, planned) in task.images {
             cancel.check()?;
-            let golden = workshop.golden(&planned, sink, cancel).with_context(doing)?;
-            let file = format!("{name}.img.{}", request.suffix);
+            let golden = task.workshop.golden(&planned, sink, cancel);
+            let golden = golden.with_context(|| doing(&planned.plan))?;
             let image = image::put(&golden, &folder.join(&file), sink, cancel)?;
             files.extend(image.files);
             images.push(image.made);
@@ -128,6 +131,45 @@ pub fn release(
     sum_up(request, &files, time)?;
     let signed = !request.signers.is_empty();
     Ok(Report { folder: folder.clone(), images, files, signed })
+}
+
+/// A profile whose images are planned, each with the name of its file.
+struct Task {
+    workshop: Workshop,
+    images: Vec<(String, Planned)>,
+}
+
+/// Everything that is to be made, so that what is wrong with the last of it is told before the
+/// first is baked.
+fn tasks(
+    request: &Request,
+    earlier: &Earlier<'_>,
+    fetcher: &Fetcher<'_>,
+    sink: &dyn Sink,
+) -> Result<Vec<Task>> {
+    let (mut tasks, mut names) = (Vec::new(), BTreeSet::new());
+    for Profiled { plans, sources } in &request.profiles {
+        let Some(first) = plans.first() else { continue };
+        let workshop =
+            Workshop::open(plans, sources, fetcher, sink).with_context(|| doing(first))?;
+        let mut images = Vec::new();
+        for (name, planned) in goldens(&workshop, plans).with_context(|| doing(first))? {
+            let file = format!("{name}.img.{}", request.suffix);
+            if !names.insert(file.clone()) {
+                let message = format!("two of the profiles have an image {file}");
+                return Err(Error::Usage(message)
+                    .hint("images are called by their profile: name each once, and differently"));
+            }
+            earlier.allows_image(&file)?;
+            images.push((file, planned));
+        }
+        tasks.push(Task { workshop, images });
+    }
+    Ok(tasks)
+}
+
+fn doing(plan: &NodePlan) -> String {
+    format!("releasing profile {}", plan.profile)
 }
 
 /// The images to make, by name: one for each role, or for each group of its nodes that shares
@@ -172,14 +214,7 @@ fn sum_up(request: &Request, files: &BTreeMap<String, String>, time: i64) -> Res
     let text = sums::render(files.iter().map(|(name, sha256)| (name.as_str(), sha256.as_str())));
     if !fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
         // What they signed is going away.
-        for old in Signer::SUFFIXES.map(signature) {
-            match fs::remove_file(&old) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("removing", &old, e));
-                }
-                _ => {}
-            }
-        }
+        Signer::SUFFIXES.map(signature).iter().try_for_each(|old| remove(old))?;
         place(&path, text.as_bytes())?;
     }
     // Those that are there may be by another key.
@@ -205,4 +240,11 @@ fn place(path: &Path, text: &[u8]) -> Result<()> {
     output.publicise()?;
     output.file().write_all(text).at("writing", path)?;
     output.publish(true)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", path, e)),
+        _ => Ok(()),
+    }
 }
