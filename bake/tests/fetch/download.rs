@@ -1,4 +1,5 @@
 use std::io::Read;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use bake::io::digest::Sha256;
 use url::Url;
 
 use super::server::{Reply, Server, file};
-use super::{Bench, data, request};
+use super::{Bench, data, request, until};
 
 const TAG: &str = "\"v1\"";
 
@@ -237,10 +238,9 @@ fn silence_is_not_waited_for_for_ever() {
         0 => file(r, &served, TAG).stall(40_000),
         _ => file(r, &served, TAG),
     });
-    let bench = Bench::new();
-    let start = Instant::now();
+    let mut bench = Bench::new();
+    bench.options.stall_timeout = Duration::from_secs(2);
     assert_eq!(fetched(&bench, &request(server.url("/a"), &content)), content);
-    assert!(start.elapsed() < Duration::from_secs(5));
     assert!(bench.log.text().contains("no more data came"), "{}", bench.log.text());
     assert_eq!(server.requests()[1].from(), Some(40_000));
 }
@@ -322,8 +322,10 @@ fn offline_asks_nobody() {
 fn one_download_at_a_time() {
     let content = data(50_000);
     let served = content.clone();
+    let (serve, waits) = mpsc::channel();
+    let waits = Mutex::new(waits);
     let server = Server::start(move |r| {
-        thread::sleep(Duration::from_millis(250));
+        waits.lock().unwrap().recv().unwrap();
         file(r, &served, TAG)
     });
     let bench = Bench::new();
@@ -332,9 +334,11 @@ fn one_download_at_a_time() {
         for _ in 0..4 {
             scope.spawn(|| assert_eq!(fetched(&bench, &wanted), content));
         }
+        let waiting = || bench.log.text().matches("Waiting for another bake").count();
+        until("three wait for the first", || waiting() == 3);
+        serve.send(()).unwrap();
     });
     assert_eq!(server.requests().len(), 1);
-    assert!(bench.log.text().contains("Waiting for another bake"), "{}", bench.log.text());
 }
 
 #[test]
@@ -346,17 +350,20 @@ fn interrupting_keeps_what_came() {
         _ => file(r, &served, TAG),
     });
     let mut bench = Bench::new();
-    bench.options.stall_timeout = Duration::from_secs(60);
+    // The server's silence ends first where nobody heeds the interruption.
+    bench.options.stall_timeout = 2 * Server::SILENCE;
     let wanted = request(server.url("/a"), &content);
-    let cancel = bench.options.cancel.clone();
-    let stopper = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(150));
-        cancel.cancel();
+    let part = bench.dir.path().join(format!("downloads/{}.part", Sha256::of(&content)));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let came = || part.metadata().map_or(0, |file| file.len());
+            until("what was sent has come", || came() == 60_000);
+            bench.options.cancel.cancel();
+        });
+        let start = Instant::now();
+        assert_eq!(failure(&bench, &wanted).exit(), Exit::Interrupted);
+        assert!(start.elapsed() < Server::SILENCE / 2, "stopped after {:?}", start.elapsed());
     });
-    let start = Instant::now();
-    assert_eq!(failure(&bench, &wanted).exit(), Exit::Interrupted);
-    assert!(start.elapsed() < Duration::from_secs(2), "stopped after {:?}", start.elapsed());
-    stopper.join().unwrap();
     bench.options.cancel = Default::default();
     assert_eq!(fetched(&bench, &wanted), content);
     assert_eq!(server.requests()[1].from(), Some(60_000));

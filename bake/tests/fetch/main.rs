@@ -12,7 +12,7 @@ mod signature;
 mod support;
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bake::event::{Event, Sink};
 use bake::fetch::{Cache, Fetcher, FileRequest, Options};
@@ -37,7 +37,7 @@ impl Log {
     }
 }
 
-/// A cache of its own and options that make tests quick.
+/// A cache of its own, and options that make tests quick and leave a busy machine time.
 #[derive(Debug)]
 struct Bench {
     dir: TempDir,
@@ -49,8 +49,8 @@ impl Bench {
     fn new() -> Self {
         let options = Options {
             pause: Duration::from_millis(5),
-            stall_timeout: Duration::from_millis(400),
-            connect_timeout: Duration::from_secs(2),
+            stall_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(60),
             retries: 3,
             ..Options::default()
         };
@@ -71,6 +71,15 @@ impl Bench {
             entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+}
+
+/// Waits for something that comes as soon as the machine lets it.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "it never came: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

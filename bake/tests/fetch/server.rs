@@ -86,6 +86,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// How long it says nothing where it stalls.
+    pub const SILENCE: Duration = Duration::from_secs(60);
+
     pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -198,7 +201,7 @@ fn serve(
     stream.write_all(&reply.body[..end])?;
     stream.flush()?;
     if reply.stall {
-        thread::sleep(Duration::from_secs(20));
+        thread::sleep(Server::SILENCE);
     } else {
         // Closed in order, so that what was sent arrives before the end.
         stream.shutdown(std::net::Shutdown::Write)?;

@@ -32,6 +32,8 @@ pub struct Archive {
     packages: String,
     /// Further fields of `Release`.
     pub fields: String,
+    /// How many seconds later than now it is.
+    pub later: i64,
 }
 
 impl Archive {
@@ -44,7 +46,8 @@ impl Archive {
                 None => Reply::new("404 Not Found", ""),
             });
         let dir = tempfile::tempdir().unwrap();
-        let archive = Self { dir, server, files, packages: String::new(), fields: String::new() };
+        let (packages, fields, later) = (String::new(), String::new(), 0);
+        let archive = Self { dir, server, files, packages, fields, later };
         fs::create_dir(archive.path("gpg")).unwrap();
         run("chmod", &["700", &archive.text("gpg")]);
         for folder in ["etc/apt/sources.list.d", "usr/share/keyrings", "var/lib/dpkg"] {
@@ -196,7 +199,7 @@ impl Archive {
             root: &root,
             architecture,
             names: &names,
-            now: now(),
+            now: now() + self.later,
             folder: folder.as_deref(),
         };
         packages::gather(&wanted, &fetcher, &Silent)

@@ -128,9 +128,10 @@ fn what_is_weak_or_out_of_date_is_refused() {
     archive.source("Signed-By: /usr/share/keyrings/test.gpg\nCheck-Valid-Until: no\n");
     archive.gather(&["app"]).unwrap();
     archive.fields.clear();
-    archive.gpg(&["--quick-set-expire", &archive.fingerprint(), "seconds=2"]);
+    archive.gpg(&["--quick-set-expire", &archive.fingerprint(), "seconds=3600"]);
     archive.publish(&[]);
     archive.trust();
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    archive.gather(&["app"]).unwrap();
+    archive.later = 4000;
     refused(archive.gather(&["app"]), "the key expired on");
 }

@@ -117,20 +117,19 @@ fn slow_clients_do_not_keep_others_waiting_and_are_cut_off() {
     let begun = Instant::now();
     let reply = node.ask(&prepare(&node.card(), 1, other("node2"))).unwrap();
     assert_eq!(reply.status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // Who had to wait for the slow ones to be cut off would wait at least this long.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let cut_off = |stream: &mut dyn Read| match stream.read_to_end(&mut Vec::new()) {
+        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => panic!("left open: {e}"),
+        _ => {}
+    };
     for stream in &mut slow {
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
+        cut_off(stream);
     }
     for stream in &mut silent {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut rest = Vec::new();
-        match stream.read_to_end(&mut rest) {
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => panic!("left open: {e}"),
-            _ => {}
-        }
+        cut_off(stream);
     }
-    assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
 /// Who is pushed out by the others' arrival comes again, as `firstboot` does.

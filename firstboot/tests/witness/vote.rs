@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bootstrap::{Envelope, Reply, Verdict};
 use firstboot::sys::{HttpsReply, Method, Real};
@@ -242,7 +242,6 @@ fn an_agent_serves_its_state_and_has_no_vote() {
     node.write(paths::WITNESS_CERT, &own.chain);
     node.write(paths::WITNESS_KEY, &own.key);
     node.start();
-    let begun = Instant::now();
     let ask = |method, path| {
         let request = node.request(method, path, Some(node.authority.server("node1")));
         let name = config().witness_name("node4");
@@ -252,5 +251,4 @@ fn an_agent_serves_its_state_and_has_no_vote() {
     assert_eq!(ask(Method::Get, "/v1/state"), 404);
     assert_eq!(ask(Method::Post, "/v1/prepare"), 404);
     assert!(!node.has(paths::WITNESS_STATE));
-    assert!(begun.elapsed() < Duration::from_secs(20));
 }
