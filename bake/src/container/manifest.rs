@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::Reference;
 use crate::error::{Fault, Position};
 use crate::io::digest::Sha256;
 
@@ -30,24 +29,30 @@ pub struct Named {
     quote: Option<char>,
 }
 
-/// Every container image that the manifest names, in the order of the text.
+/// What a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Every container image, in the order of the text.
+    pub images: Vec<Named>,
+    /// Lines, from 1, where a Helm chart begins that K3s installs (`kind: HelmChart`): it names
+    /// container images that nobody sees here.
+    pub charts: Vec<usize>,
+}
+
+/// A manifest with digests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pinned {
+    /// Its text, where it changes.
+    pub text: Option<String>,
+    /// Names of pods' container images that have no digest then.
+    pub loose: Vec<String>,
+}
+
+/// Reads a manifest.
 ///
 /// # Errors
 /// A fault where it is no YAML.
-pub fn images(text: &str) -> Result<Vec<Named>, Fault> {
-    Ok(read(text)?.found)
-}
-
-/// Lines, from 1, where a Helm chart begins that K3s installs (`kind: HelmChart`): it names container
-/// images that nobody sees here.
-///
-/// # Errors
-/// A fault where it is no YAML.
-pub fn charts(text: &str) -> Result<Vec<usize>, Fault> {
-    Ok(read(text)?.charts)
-}
-
-fn read(text: &str) -> Result<Finder<'_>, Fault> {
+pub fn read(text: &str) -> Result<Manifest, Fault> {
     let mut finder = Finder::new(text);
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
@@ -59,19 +64,19 @@ fn read(text: &str) -> Result<Finder<'_>, Fault> {
         })?;
         finder.take(&event, span);
     }
-    Ok(finder)
+    Ok(Manifest { images: finder.found, charts: finder.charts })
 }
 
 /// The manifest with a digest behind each name that `digests` knows and that has none; everything
-/// else is left as it is. `None` where nothing changes, and for what is no YAML.
+/// else is left as it is, and what is no YAML altogether.
 ///
 /// # Errors
 /// A fault for a name that is written in a way which cannot be completed.
-pub fn pin(text: &str, digests: &BTreeMap<String, Sha256>) -> Result<Option<String>, Fault> {
-    let Ok(found) = images(text) else { return Ok(None) };
+pub fn pin(text: &str, digests: &BTreeMap<String, Sha256>) -> Result<Pinned, Fault> {
+    let Ok(Manifest { images, .. }) = read(text) else { return Ok(Pinned::default()) };
     let mut wanted: Vec<String> = Vec::new();
     let (mut pinned, mut from) = (String::new(), 0);
-    for named in found.iter().filter(|named| named.of_pod) {
+    for named in images.iter().filter(|named| named.of_pod) {
         let digest = digests.get(&named.name).filter(|_| !named.name.contains('@'));
         let Some(digest) = digest else {
             wanted.push(named.name.clone());
@@ -84,15 +89,16 @@ pub fn pin(text: &str, digests: &BTreeMap<String, Sha256>) -> Result<Option<Stri
         from = named.at.end;
         wanted.push(name);
     }
+    let loose = |all: Vec<String>| all.into_iter().filter(|name| !name.contains('@')).collect();
     if from == 0 {
-        return Ok(None);
+        return Ok(Pinned { text: None, loose: loose(wanted) });
     }
     pinned += &text[from..];
     // Read again: what was not a plain scalar on one line may have come out as something else.
-    let again = images(&pinned)?;
+    let again = read(&pinned)?.images;
     let again = again.iter().filter(|named| named.of_pod).map(|named| &named.name);
     match again.eq(&wanted) {
-        true => Ok(Some(pinned)),
+        true => Ok(Pinned { text: Some(pinned), loose: loose(wanted) }),
         false => Err(Fault {
             key: "image".into(),
             at: None,
@@ -247,14 +253,4 @@ fn properties(value: &str) -> usize {
         rest = rest[word..].trim_start();
     }
     value.len() - rest.len()
-}
-
-impl Named {
-    /// What the name means.
-    ///
-    /// # Errors
-    /// That it is none.
-    pub fn reference(&self) -> Result<Reference, String> {
-        self.name.parse()
-    }
 }

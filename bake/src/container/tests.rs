@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use super::manifest::{images, pin};
+use super::manifest::{Named, Pinned, pin, read};
 use super::{Reference, archive};
+use crate::error::Fault;
 use crate::io::digest::Sha256;
 
 fn full(name: &str) -> Result<String, String> {
@@ -104,6 +105,10 @@ fn images_are_found_where_pods_name_them() {
     assert!(fault.at.is_some() && fault.message.contains("YAML"), "{fault:?}");
 }
 
+fn images(text: &str) -> Result<Vec<Named>, Fault> {
+    Ok(read(text)?.images)
+}
+
 fn digests(names: &[&str]) -> BTreeMap<String, Sha256> {
     names.iter().map(|name| ((*name).to_owned(), Sha256::of(name.as_bytes()))).collect()
 }
@@ -121,7 +126,9 @@ fn pinning_adds_digests_and_changes_nothing_else() {
         "rancher/k3s-upgrade",
     ];
     let known = digests(&names);
-    let pinned = pin(MANIFEST, &known).unwrap().unwrap();
+    let pinned = pin(MANIFEST, &known).unwrap();
+    assert_eq!(pinned.loose, Vec::<String>::new());
+    let pinned = pinned.text.unwrap();
     let mut expected = MANIFEST.to_owned();
     for (from, name) in [
         ("image: busybox:1", names[0]),
@@ -138,8 +145,11 @@ fn pinning_adds_digests_and_changes_nothing_else() {
     let other = format!("{}@sha256:{}", names[3], known[names[3]]);
     expected = expected.replace("image: *same", &format!("image: {other}"));
     assert_eq!(pinned, expected);
-    assert_eq!(pin(&pinned, &known).unwrap(), None, "once is enough");
-    assert_eq!(pin(MANIFEST, &digests(&["absent:1"])).unwrap(), None);
+    assert_eq!(pin(&pinned, &known).unwrap(), Pinned::default(), "once is enough");
+    let none = pin(MANIFEST, &digests(&["absent:1"])).unwrap();
+    assert_eq!((none.text, none.loose.len()), (None, 7));
+    let some = pin(MANIFEST, &digests(&names[1..])).unwrap();
+    assert_eq!(some.loose, names[..1]);
 }
 
 #[test]
@@ -198,9 +208,10 @@ proptest::proptest! {
             Ok(found) => digests(&found.iter().map(|n| n.name.as_str()).collect::<Vec<_>>()),
             Err(_) => digests(&["busybox:1"]),
         };
-        if let Ok(Some(pinned)) = pin(&text, &known) {
+        if let Ok(Pinned { text: Some(pinned), loose }) = pin(&text, &known) {
             proptest::prop_assert!(pinned.len() > text.len());
-            proptest::prop_assert_eq!(pin(&pinned, &known).ok(), Some(None), "{}", pinned);
+            let again = Pinned { text: None, loose };
+            proptest::prop_assert_eq!(pin(&pinned, &known).ok(), Some(again), "{}", pinned);
         }
     }
 }

@@ -183,7 +183,7 @@ pub fn recipe(
     packages::edits(materials, &mut config, &mut steps);
     firstboot::edits(plan, &config, materials, &mut steps);
     files(plan, materials, &mut steps)?;
-    container_images::pin(&mut steps.edits, &materials.pins)?;
+    materials.pins.pin(&mut steps.edits)?;
     let Steps { mut edits, notes, warnings, .. } = steps;
     keep_order(&mut edits);
     Ok(Recipe { edits, notes, warnings, config })

@@ -113,7 +113,7 @@ pub(super) fn inputs(
         let kind = if component.is_package() { "package " } else { "" };
         (format!("{kind}{}", component.name), component.sha256.clone())
     }));
-    let pinned = pins.iter();
+    let pinned = pins.digests().iter();
     all.extend(
         pinned.map(|(name, sha256)| (format!("container image {name}"), sha256.to_string())),
     );

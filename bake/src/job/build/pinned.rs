@@ -10,7 +10,6 @@ use nodeconf::paths;
 
 use crate::arch::Arch;
 use crate::catalogue;
-use crate::container::manifest;
 use crate::error::{Context, Result};
 use crate::fetch::{Fetcher, Verified, k3s};
 use crate::fs::root::Root;
@@ -18,9 +17,7 @@ use crate::job::{clock, fetch};
 use crate::lock::{Locked, Part};
 use crate::packages::{self, Pinned, Staged, Wanted};
 use crate::profile::NodePlan;
-use crate::recipe::{
-    Bundle, Deb, Edit, Materials, container_images, wanted_packages, wants_metallb,
-};
+use crate::recipe::{Bundle, Deb, Edit, Materials, Pins, wanted_packages, wants_metallb};
 
 /// As [`super::materials::gather`], by the lock.
 pub(super) fn gather(
@@ -85,7 +82,7 @@ pub(super) fn gather(
     let what = path.display().to_string();
     locked.same(&what, part.sha256, &firstboot.sha256)?;
     locked.as_long(&what, part.size, firstboot.payload.0.len())?;
-    let pins = locked.lock().pins();
+    let pins = Pins::new(locked.lock().pins());
     Ok(Materials { firstboot, k3s: program, airgap, metallb, host_files, packages, pins })
 }
 
@@ -94,14 +91,10 @@ pub(super) fn gather(
 ///
 /// # Errors
 /// [`crate::error::Error::Verification`].
-pub(super) fn container_images(locked: &Locked, edits: &[Edit]) -> Result<()> {
+pub(super) fn container_images(locked: &Locked, pins: &Pins, edits: &[Edit]) -> Result<()> {
     for edit in edits {
-        let Some(text) = container_images::manifest(edit)? else { continue };
-        // What is no YAML names nothing; `bake lock` has said so.
-        let named = manifest::images(&text).unwrap_or_default();
-        for name in named.into_iter().filter(|n| n.of_pod && !n.name.contains('@')).map(|n| n.name)
-        {
-            let known = locked.lock().container_images.iter().find(|image| image.name == name);
+        for name in pins.loose(edit)?.iter() {
+            let known = locked.lock().container_images.iter().find(|image| image.name == *name);
             let Some(known) = known.filter(|image| image.sha256.is_none()) else {
                 return Err(locked.differs(format!("container image {name} is not in the lock")));
             };

@@ -23,7 +23,7 @@ use crate::profile::{NodePlan, SecretsFile};
 use crate::provenance::{self, Record};
 use crate::recipe::apply::Applied;
 use crate::recipe::undo::undo;
-use crate::recipe::{self, Action, Bundle, Deb, Edit, Material, Materials, Scope, Traits};
+use crate::recipe::{self, Action, Bundle, Deb, Edit, Material, Materials, Pins, Scope, Traits};
 use crate::store::{Payload, ReadAt};
 use crate::sys::interrupt::Cancel;
 
@@ -196,7 +196,7 @@ fn gathered(root: &Root, record: &Record, plan: &NodePlan) -> Result<Materials> 
         metallb: metallb(root, record)?,
         host_files: materials::host_files(plan)?,
         packages,
-        pins: record.container_images.clone(),
+        pins: Pins::new(record.container_images.clone()),
     })
 }
 

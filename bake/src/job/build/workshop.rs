@@ -151,7 +151,7 @@ impl Workshop {
         };
         let mut recipe = recipe::recipe(&self.base.traits, &plan, &stock.materials, time)?;
         if let Some(locked) = &self.locked {
-            pinned::container_images(locked, &recipe.edits)?;
+            pinned::container_images(locked, &stock.materials.pins, &recipe.edits)?;
         }
         recipe.edits.extend(stock.bills.iter().cloned());
         let shared = recipe.shared_digest();
@@ -289,7 +289,7 @@ impl Stock {
             base: self.base.recorded(),
             components: self.components.clone(),
             packages: self.materials.packages.iter().map(|deb| deb.package.clone()).collect(),
-            container_images: self.materials.pins.clone(),
+            container_images: self.materials.pins.digests().clone(),
             shared: shared.clone(),
             time: *time,
             files: applied.files.clone(),

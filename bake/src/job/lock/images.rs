@@ -6,8 +6,8 @@ use std::io;
 use nodeconf::paths;
 
 use crate::arch::Arch;
-use crate::container::manifest::Named;
-use crate::container::{Reference, archive, manifest};
+use crate::container::manifest::{self, Manifest, Named};
+use crate::container::{Reference, archive};
 use crate::error::{Error, Exit, Result};
 use crate::event::{Event, Sink, Unit};
 use crate::fetch::{Fetcher, Held, k3s};
@@ -23,6 +23,8 @@ const STEP: &str = "images";
 /// Container images of the nodes of a profile, before they are pinned.
 #[derive(Debug, Default)]
 pub(super) struct Images {
+    /// Manifests that were read, by name and digest: most are the same for all nodes of a role.
+    read: BTreeSet<(String, String)>,
     /// Names that pods give.
     names: BTreeSet<String>,
     /// What else names images, and where.
@@ -48,22 +50,27 @@ impl Images {
             if let Some(found) = archive_of(edit) {
                 archives.push(found);
             }
-            let Some(text) = recipes::manifest(edit)? else { continue };
+            let Some(source) = recipes::manifest(edit) else { continue };
             let file = file_name(edit.action.path());
-            for line in manifest::charts(&text).unwrap_or_default() {
-                self.others
-                    .insert(format!("the container images of the Helm chart in {file}:{line}"));
+            if !self.read.insert((file.to_owned(), source.sha256())) {
+                continue;
             }
-            match manifest::images(&text) {
-                Ok(all) => all.into_iter().for_each(|named| match named.of_pod {
-                    true => drop(self.names.insert(named.name)),
-                    false => {
-                        let Named { name, line, .. } = named;
-                        self.others.insert(format!(
-                            "`image: {name}` in {file}:{line}, which is no container's"
-                        ));
-                    }
-                }),
+            let Some(text) = recipes::text(source)? else { continue };
+            match manifest::read(&text) {
+                Ok(Manifest { images, charts }) => {
+                    self.others.extend(charts.iter().map(|line| {
+                        format!("the container images of the Helm chart in {file}:{line}")
+                    }));
+                    images.into_iter().for_each(|named| match named.of_pod {
+                        true => drop(self.names.insert(named.name)),
+                        false => {
+                            let Named { name, line, .. } = named;
+                            self.others.insert(format!(
+                                "`image: {name}` in {file}:{line}, which is no container's"
+                            ));
+                        }
+                    });
+                }
                 Err(fault) => {
                     let at = fault.at.map(|at| format!(":{}", at.line)).unwrap_or_default();
                     let message = format!(

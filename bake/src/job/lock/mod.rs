@@ -52,7 +52,7 @@ pub fn make(
         take(&mut lock, folder, &workshop, plan)?;
         lock.time = lock.time.max(workshop.plan(plan.clone())?.time);
         // As their manifests have them: a lock in use has pinned them already.
-        let materials = Materials { pins: Pins::new(), ..workshop.materials(plan)?.clone() };
+        let materials = Materials { pins: Pins::default(), ..workshop.materials(plan)?.clone() };
         let traits = &workshop.base().traits;
         images.add(plan, &recipe::recipe(traits, plan, &materials, lock.time)?.edits, sink)?;
     }

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use super::fixtures::release;
+use super::fixtures::{BUILT, release};
 use super::plans::{ETCD, plan};
-use super::recipe_for;
-use crate::recipe::{Action, Recipe, Source};
+use super::{materials, recipe_for};
+use crate::io::digest::Sha256 as Digest;
+use crate::recipe::{Action, Pins, Recipe, Source, Traits};
+use crate::store::{Payload, ReadAt};
 
 const KUBE_VIP: &str = "cluster.vip={address: 192.168.24.40, provider: kube-vip}";
 const METALLB: &str = "cluster.load_balancer={provider: metallb, \
@@ -78,6 +82,48 @@ fn metallb_has_its_pools_in_a_file_of_their_own() {
     assert!(config["disable"].as_array().unwrap().contains(&"servicelb".into()), "{config}");
     let agent = self::recipe("worker1", METALLB);
     assert!(!agent.edits.iter().any(|edit| edit.action.path().contains("metallb")));
+}
+
+/// Bytes, and how often they were read.
+#[derive(Debug, Default)]
+struct Counted(&'static str, AtomicUsize);
+
+impl ReadAt for Counted {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        crate::store::BytesSource::new(self.0.as_bytes()).read_at(offset, buf)
+    }
+}
+
+#[test]
+fn a_manifest_is_pinned_once_for_all_servers() {
+    let text = "spec: {containers: [{image: a/b:1}, {image: c:2}]}\n";
+    let counted = Arc::new(Counted(text, AtomicUsize::new(0)));
+    let digest = Digest::of(b"the image");
+    let traits = Traits::detect(&release("bookworm")).unwrap();
+    let mut materials = materials(&plan(ETCD, "node1", &[METALLB]));
+    materials.metallb.as_mut().unwrap().payload = Payload(counted.clone());
+    materials.pins = Pins::new([("a/b:1".to_owned(), digest)].into());
+    let pinned = text.replace("a/b:1", &format!("a/b:1@sha256:{digest}"));
+    for node in ["node1", "node2", "node3"] {
+        let plan = plan(ETCD, node, &[METALLB]);
+        let recipe = super::recipe(&traits, &plan, &materials, BUILT).unwrap();
+        let path = crate::recipe::metallb_path();
+        let edit = recipe.edits.iter().find(|edit| edit.action.path() == path).unwrap();
+        let Action::Write { source: Source::Material(material), .. } = &edit.action else {
+            panic!("{edit}");
+        };
+        let mut bytes = vec![0; pinned.len()];
+        material.payload.0.read_at(0, &mut bytes).unwrap();
+        assert_eq!(bytes, pinned.as_bytes(), "{node}");
+        assert_eq!(material.sha256, Digest::of(&bytes).to_string());
+        assert_eq!(*materials.pins.loose(edit).unwrap(), ["c:2".to_owned()]);
+    }
+    assert_eq!(counted.1.load(Ordering::Relaxed), 1);
 }
 
 fn written_config(recipe: &Recipe) -> Value {

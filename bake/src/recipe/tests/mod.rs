@@ -52,7 +52,7 @@ fn materials(plan: &NodePlan) -> Materials {
             file_name: "k3s-airgap-images.tar.zst".into(),
             material: material("container images", "images"),
         }),
-        pins: super::Pins::new(),
+        pins: super::Pins::default(),
         metallb: super::wants_metallb(plan).then(|| material("kind: Namespace\n", "MetalLB")),
         host_files,
         packages: super::wanted_packages(plan).iter().map(|name| deb(name)).collect(),
