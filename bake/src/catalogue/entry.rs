@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::fetch::{BaseRequest, Signature, SignedBy};
+use crate::fetch::{BaseRequest, Signature, SignedBy, shown};
 use crate::io::digest::Sha256;
 
 /// How an image is packed where it is published. Only for people: unpacking looks at the bytes.
@@ -111,8 +111,14 @@ impl Entry {
         let action = format!("download {}", self.id);
         Err(Error::Refused { action, reason }.hint(format!(
             "compare with the vendor's list beside {} and give the digest with --sha256",
-            self.url
+            shown(&self.url)
         )))
+    }
+
+    /// Whether a profile that says `name` may mean it.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id == name || self.series.as_deref() == Some(name)
     }
 
     /// Sorts versions: numbers count, so 24.04.10 comes after 24.04.9.

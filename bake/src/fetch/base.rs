@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::cache::remove;
-use super::client::Way;
+use super::client::{Way, shown};
 use super::download::Wanted;
 use super::entry::{Kind, Record};
 use super::signature::{Signature, SignedBy, Verification};
@@ -44,7 +44,7 @@ pub struct Base {
     pub path: PathBuf,
     /// Its length in bytes.
     pub len: u64,
-    /// URL or path it came from.
+    /// The URL, as people may see it, or the path that it was asked for by.
     pub source: String,
     /// Digest of the file as published; `None` for a raw file of the user's.
     pub source_sha256: Option<Sha256>,
@@ -70,6 +70,12 @@ impl Fetcher<'_> {
     /// As [`Fetcher::file`]; [`Error::Usage`] where no digest is known, [`Error::Corrupt`] and
     /// [`Error::Unsupported`] for what cannot be unpacked.
     pub fn base(&self, request: &BaseRequest) -> Result<Base> {
+        let base = self.published_base(request)?;
+        // It may have come into the cache from elsewhere, which is nobody else's concern.
+        Ok(Base { source: shown(&request.url), ..base })
+    }
+
+    fn published_base(&self, request: &BaseRequest) -> Result<Base> {
         let request = &self.with_digest(request)?;
         let Some(key) = request.sha256.or(request.image_sha256).map(|d| d.to_string()) else {
             return Err(Error::Usage(format!("no digest of {} is known", request.name)));
@@ -162,15 +168,15 @@ impl Fetcher<'_> {
             let sha256 = source_sha256;
             return Ok(Base { file, path, len, source, source_sha256, sha256, verified });
         }
-        let key = found.to_string();
+        let (key, source) = (found.to_string(), path.display().to_string());
         if let Some(base) = self.cached_base(|r| r.source_sha256 == found)? {
-            return Ok(Base { verified, ..base });
+            return Ok(Base { verified, source, ..base });
         }
         let _lock = self.cache.lock(&key, &name, self.sink, &self.options.cancel)?;
         if let Some(base) = self.cached_base(|r| r.source_sha256 == found)? {
-            return Ok(Base { verified, ..base });
+            return Ok(Base { verified, source, ..base });
         }
-        let record = Record::new(&name, &path.display().to_string(), found, len);
+        let record = Record::new(&name, &source, found, len);
         Ok(Base { verified, ..self.unpack(path, record, unpack::Expected::default())? })
     }
 

@@ -239,7 +239,8 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 /// A URL as people may see it: without credentials, query and fragment.
-pub(super) fn shown(url: &Url) -> String {
+#[must_use]
+pub fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Both fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
@@ -247,4 +248,10 @@ pub(super) fn shown(url: &Url) -> String {
     url.set_query(None);
     url.set_fragment(None);
     url.into()
+}
+
+/// The same of a text; nothing of what is no URL.
+#[must_use]
+pub fn shown_text(url: &str) -> String {
+    Url::parse(url).map(|url| shown(&url)).unwrap_or_default()
 }

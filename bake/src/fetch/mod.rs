@@ -24,6 +24,7 @@ mod verified;
 
 pub use base::{Base, BaseRequest};
 pub use cache::{Cache, Listed};
+pub use client::{shown, shown_text};
 pub use entry::{Kind, Record};
 pub use fetcher::{Fetcher, FileRequest, Options};
 pub use registry::{Held, Platform};

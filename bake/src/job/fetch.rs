@@ -9,7 +9,7 @@ use crate::arch::Arch;
 use crate::catalogue::{self, Catalogue, k3s_pin};
 use crate::error::{Error, Result};
 use crate::event::Sink;
-use crate::fetch::{Base, BaseRequest, Fetcher, FileRequest, Verified, k3s};
+use crate::fetch::{Base, BaseRequest, Fetcher, FileRequest, Verified, k3s, shown, shown_text};
 use crate::io::digest::Sha256;
 use crate::lock::{Locked, Part};
 use crate::profile::{ImageSource, K3sPlan};
@@ -41,8 +41,9 @@ pub fn locked_base(
     let pinned = match source {
         ImageSource::Id(id) => locked.base(id)?,
         ImageSource::Url { url, sha256 } => {
-            let pinned = locked.base(url)?;
-            locked.same(url, pinned.sha256, sha256)?;
+            let url = shown_text(url);
+            let pinned = locked.base(&url)?;
+            locked.same(&url, pinned.sha256, sha256)?;
             pinned
         }
         ImageSource::File(path) => {
@@ -57,12 +58,25 @@ pub fn locked_base(
         return Err(locked.differs(format!("{image} was a file of yours when the lock was made")));
     };
     let mut request = from_url(url, Some(pinned.sha256))?;
-    if let ImageSource::Id(id) = source {
-        request.name.clone_from(&pinned.image);
-        // The name may stand for a newer image by now, which says nothing of this one's signature.
-        let known = catalogue.find(id).and_then(|entry| entry.request(None)).ok();
-        let same = known.filter(|known| known.url == request.url);
-        request.signature = same.and_then(|known| known.signature);
+    match source {
+        ImageSource::Id(id) => {
+            request.name.clone_from(&pinned.image);
+            // The name may stand for a newer image by now, which says nothing of this one.
+            let mut named = catalogue.entries().iter().filter(|entry| entry.is_called(id));
+            if let Some(known) = named.find(|entry| shown(&entry.url) == *url) {
+                request.url.clone_from(&known.url);
+                request.signature.clone_from(&known.signature);
+            }
+        }
+        // With the key to it, which a lock has not.
+        ImageSource::Url { url: asked, .. } => {
+            if shown_text(asked) != *url {
+                let reason = format!("the base image is {}, and it comes from {url}", pinned.image);
+                return Err(locked.differs(reason));
+            }
+            request.url = parse_url(asked)?;
+        }
+        ImageSource::File(_) => {}
     }
     request.image_sha256 = Some(pinned.image_sha256);
     request.image_size = Some(pinned.image_size);
@@ -85,8 +99,7 @@ fn as_pinned(base: Base, locked: &Locked) -> Result<Base> {
 /// # Errors
 /// [`Error::Usage`] for what is no URL, [`Error::Refused`] without a digest.
 pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
-    // It may hold a password, so it is not shown.
-    let url = Url::parse(url).map_err(|e| Error::Usage(format!("that is no URL: {e}")))?;
+    let url = parse_url(url)?;
     let name = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default().to_owned();
     if sha256.is_none() {
         let action = format!("download {name}");
@@ -103,6 +116,11 @@ pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
         image_size: None,
         signature: None,
     })
+}
+
+fn parse_url(url: &str) -> Result<Url> {
+    // It may hold a password, so it is not shown.
+    Url::parse(url).map_err(|e| Error::Usage(format!("that is no URL: {e}")))
 }
 
 /// The node's K3s program: the user's own, or the release's.

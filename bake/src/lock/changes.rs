@@ -26,32 +26,42 @@ impl Lock {
     }
 
     fn listed(&self) -> BTreeMap<String, Listed> {
-        let plain = |text: String| Listed { shown: text, sha256: String::new() };
+        let plain = |shown: String| Listed { shown, ..Listed::default() };
+        let base = &self.base;
         let mut all = BTreeMap::from([
             ("bake".to_owned(), plain(self.bake.clone())),
+            ("profile".to_owned(), plain(self.profile.clone())),
             ("time".to_owned(), plain(day(self.time))),
             (
                 "base".to_owned(),
                 Listed {
-                    shown: name(self.base.source.as_ref(), &self.base.image),
-                    sha256: self.base.image_sha256.to_string(),
+                    shown: name(base.source.as_ref(), &base.image),
+                    sha256: base.sha256.to_string(),
+                    from: from(base.source.as_ref()),
                 },
+            ),
+            (
+                "base verified by".to_owned(),
+                plain(base.verified.clone().unwrap_or_else(|| "nothing".into())),
             ),
         ]);
         for part in &self.parts {
-            let shown =
-                part.version.clone().unwrap_or_else(|| name(part.source.as_ref(), "your file"));
-            let listed = Listed { shown, sha256: part.sha256.to_string() };
+            let source = part.source.as_ref();
+            let shown = part.version.clone().unwrap_or_else(|| name(source, "your file"));
+            let listed = Listed { shown, sha256: part.sha256.to_string(), from: from(source) };
             all.insert(part.name.clone(), listed);
         }
         for file in &self.files {
             let shown = format!("{} bytes", file.size);
-            let listed = Listed { shown, sha256: file.sha256.to_string() };
+            let listed = Listed { shown, sha256: file.sha256.to_string(), ..Listed::default() };
             all.insert(format!("file {}", file.path), listed);
         }
         for package in &self.packages {
-            let listed =
-                Listed { shown: package.version.clone(), sha256: package.sha256.to_string() };
+            let listed = Listed {
+                shown: package.version.clone(),
+                sha256: package.sha256.to_string(),
+                from: from(package.source.as_ref()),
+            };
             all.insert(format!("package {}", package.name), listed);
         }
         for selection in &self.selections {
@@ -72,16 +82,21 @@ impl Lock {
 }
 
 /// One thing, as it is shown and told apart.
-#[derive(PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 struct Listed {
     shown: String,
     sha256: String,
+    /// Where it comes from.
+    from: String,
 }
 
 impl Listed {
     fn to(&self, new: &Self) -> String {
         if self.shown != new.shown {
             return format!("{} -> {}", self.shown, new.shown);
+        }
+        if self.sha256 == new.sha256 {
+            return format!("{}: from {} -> {}", self.shown, self.from, new.from);
         }
         let (was, is) = (short(&self.sha256), short(&new.sha256));
         format!("{}: other bytes, sha256 {was} -> {is}", self.shown)
@@ -98,6 +113,11 @@ fn name(source: Option<&String>, otherwise: &str) -> String {
     let path = source.and_then(|url| url.split(['?', '#']).next());
     let last = path.and_then(|path| path.rsplit('/').next());
     last.unwrap_or(otherwise).to_owned()
+}
+
+/// Where something comes from.
+fn from(source: Option<&String>) -> String {
+    source.cloned().unwrap_or_else(|| "a file of yours".into())
 }
 
 fn day(seconds: i64) -> String {

@@ -128,6 +128,19 @@ fn changes_are_told_by_what_people_know() {
     );
     assert!(lines[5].starts_with("package keepalived 1:2.2.7: other bytes, sha256 "), "{lines:?}");
     assert_eq!((lines.len(), lock().changes(&lock()).len()), (6, 0));
+    let mut new = lock();
+    new.base.verified = None;
+    new.base.source = None;
+    new.base.image = "a.img.xz".into();
+    new.parts[0].source = Some("https://example.com/k3s".into());
+    assert_eq!(
+        lock().changes(&new),
+        [
+            "base a.img.xz: from https://example.org/a.img.xz -> a file of yours",
+            "base verified by digest, signature by ABCD -> nothing",
+            "k3s v1.36.5+k3s1: from https://example.org/k3s -> https://example.com/k3s",
+        ]
+    );
 }
 
 #[test]

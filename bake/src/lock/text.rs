@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Lock, VERSION};
-use crate::error::{Error, Fault, IoContext, Position, Result};
+use crate::error::{Context, Error, Fault, IoContext, Position, Result};
 use crate::io::whole;
 
 impl Lock {
@@ -74,9 +74,15 @@ impl Lock {
     /// Writes it to `path`, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Invalid`] and [`Error::Corrupt`] where it could not be read again.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.render()?;
+        let what = path.display().to_string();
+        let again = Self::parse(&what, &text).context("reading again what is to be written")?;
+        if again != *self {
+            let reason = "it would be read as something else".into();
+            return Err(Error::Corrupt { what, reason });
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder).at("creating a file in", folder)?;
         std::io::Write::write_all(&mut file, text.as_bytes()).at("writing", path)?;

@@ -6,6 +6,7 @@ use std::io::BufReader;
 use url::Url;
 
 use super::deb822::Paragraphs;
+use super::login::Logins;
 use super::package::{Origin, Package};
 use super::release::{Listed, Release};
 use super::sources::Source;
@@ -114,7 +115,7 @@ impl<'s> Archive<'s> {
         };
         fetcher.indexed(&FileRequest {
             name: format!("the package list {path} of {} {}", self.source.uri, self.source.suite),
-            url: url(&format!("{}{asked}", folder(self.source)))?,
+            url: url(self.source, &asked)?,
             sha256: listed.sha256,
             size: Some(listed.size),
         })
@@ -149,10 +150,9 @@ fn signed_release(
     now: i64,
     name: &str,
 ) -> Result<String> {
-    let folder = folder(source);
     let refused = |reason: String| Error::Verification { what: name.into(), reason };
     let now = u64::try_from(now).unwrap_or(0);
-    let inline = url(&format!("{folder}InRelease"))?;
+    let inline = url(source, "InRelease")?;
     if let Some(message) = fetcher.signed(name, &inline, RELEASE)? {
         let text =
             String::from_utf8(message.clone()).map_err(|_| refused("they are no text".into()))?;
@@ -161,10 +161,9 @@ fn signed_release(
         fetcher.remember(name, &inline, &message)?;
         return Ok(clear.text());
     }
-    let (plain, detached) =
-        (url(&format!("{folder}Release"))?, url(&format!("{folder}Release.gpg"))?);
+    let (plain, detached) = (url(source, "Release")?, url(source, "Release.gpg")?);
     let absent = || {
-        Error::NotFound { what: "signed Release file", name: folder.clone() }.hint(format!(
+        Error::NotFound { what: "signed Release file", name: folder(source) }.hint(format!(
             "{} of the image names this source: is the release still there, and signed?",
             source.file
         ))
@@ -203,8 +202,10 @@ fn folder(source: &Source) -> String {
     }
 }
 
-fn url(text: &str) -> Result<Url> {
-    Url::parse(text).map_err(|e| Error::Corrupt {
+/// A file of the suite, to be asked for with the source's login.
+fn url(source: &Source, file: &str) -> Result<Url> {
+    let text = folder(source) + file;
+    Logins::of(std::slice::from_ref(source)).url(&text).map_err(|e| Error::Corrupt {
         what: format!("the address {text} in the image's package sources"),
         reason: e.to_string(),
     })

@@ -8,6 +8,7 @@ mod archive;
 pub mod deb822;
 mod image;
 mod local;
+mod login;
 mod order;
 pub mod package;
 mod pinned;
@@ -21,8 +22,6 @@ pub mod version;
 use std::fs::File;
 use std::path::Path;
 
-use url::Url;
-
 use crate::arch::Arch;
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink};
@@ -30,6 +29,7 @@ use crate::fetch::{Fetcher, FileRequest, Verified};
 use crate::fs::root::Root;
 use crate::io::digest::Sha256;
 pub use image::{Installed, inventory};
+pub use login::Logins;
 pub use pinned::{Pinned, among, fetch};
 
 use archive::Archive;
@@ -75,8 +75,10 @@ pub struct Staged {
 /// [`Error::NotFound`] for packages no source has and for what is not in the cache with
 /// `--offline`, [`Error::Unsupported`] where dependencies cannot be met, and those of [`Fetcher`].
 pub fn gather(wanted: &Wanted<'_>, fetcher: &Fetcher<'_>, sink: &dyn Sink) -> Result<Vec<Staged>> {
-    let chosen = choose(wanted, fetcher, sink)?.into_iter();
-    let staged = chosen.map(|(batch, package)| stage(batch, &package, fetcher));
+    let chosen = choose(wanted, fetcher, sink)?;
+    let logins = Logins::read(wanted.root, wanted.architecture)?;
+    let chosen = chosen.into_iter();
+    let staged = chosen.map(|(batch, package)| stage(batch, &package, &logins, fetcher));
     staged.collect::<Result<_>>().context("fetching packages for the image")
 }
 
@@ -171,11 +173,11 @@ fn unsolved(fault: Unsolved, searched: &str) -> Error {
     }
 }
 
-fn stage(batch: u16, package: &Package, fetcher: &Fetcher<'_>) -> Result<Staged> {
+fn stage(batch: u16, package: &Package, logins: &Logins, fetcher: &Fetcher<'_>) -> Result<Staged> {
     let name = format!("package {} {}", package.name, package.version);
     let (deb, url) = match &package.origin {
         Origin::Archive { url, sha256, size } => {
-            (fetch_from(name.clone(), url, *sha256, *size, fetcher)?, Some(url.clone()))
+            (fetch_from(name.clone(), url, logins, *sha256, *size, fetcher)?, Some(url.clone()))
         }
         Origin::File(path) => (Some(fetcher.own_file(path)?), None),
         Origin::Installed => (None, None),
@@ -189,11 +191,13 @@ fn stage(batch: u16, package: &Package, fetcher: &Fetcher<'_>) -> Result<Staged>
 fn fetch_from(
     name: String,
     url: &str,
+    logins: &Logins,
     sha256: Sha256,
     size: u64,
     fetcher: &Fetcher<'_>,
 ) -> Result<Option<Verified<File>>> {
-    let url = Url::parse(url)
+    let url = logins
+        .url(url)
         .map_err(|e| Error::Corrupt { what: name.clone(), reason: format!("its source: {e}") })?;
     fetcher.indexed(&FileRequest { url, name, sha256, size: Some(size) }).map(Some)
 }

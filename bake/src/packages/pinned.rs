@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::universe::Universe;
-use super::{Staged, Wanted, fetch_from, image, local, select, staged};
+use super::{Logins, Staged, Wanted, fetch_from, image, local, select, staged};
 use crate::error::{Error, Result};
 use crate::fetch::Fetcher;
 use crate::io::digest::Sha256;
@@ -27,18 +27,25 @@ pub struct Pinned<'a> {
     pub size: u64,
 }
 
-/// A package that was chosen before, and nothing is chosen anew: from where it was, or out of
-/// `folder`.
+/// A package that was chosen before, and nothing is chosen anew: from where it was, with the login
+/// that the image has for it, or out of `folder`.
 ///
 /// # Errors
 /// [`Error::NotFound`] where it is not in the folder, [`Error::Verification`] where the package
 /// says of itself something else, and those of [`Fetcher::file`].
-pub fn fetch(pinned: &Pinned<'_>, folder: Option<&Path>, fetcher: &Fetcher<'_>) -> Result<Staged> {
+pub fn fetch(
+    pinned: &Pinned<'_>,
+    folder: Option<&Path>,
+    logins: &Logins,
+    fetcher: &Fetcher<'_>,
+) -> Result<Staged> {
     let Pinned { name, version, architecture, batch, sha256, size, .. } = *pinned;
     let what = format!("package {name} {version}");
     let (deb, url) = match (folder, pinned.url) {
         (Some(folder), _) => (local::find(folder, sha256, fetcher)?, None),
-        (None, Some(url)) => (fetch_from(what.clone(), url, sha256, size, fetcher)?, Some(url)),
+        (None, Some(url)) => {
+            (fetch_from(what.clone(), url, logins, sha256, size, fetcher)?, Some(url))
+        }
         (None, None) => (None, None),
     };
     let deb = deb.ok_or_else(|| {

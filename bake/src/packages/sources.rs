@@ -1,7 +1,11 @@
 //! Where an image's apt takes packages from (sources.list(5)).
 
+use url::Url;
+
 use super::deb822;
 use super::image::Text;
+use super::login::Login;
+use crate::fetch::shown;
 
 /// Whose signature a source must have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +23,10 @@ pub enum Trust {
 /// One suite of one archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// `http(s)://host/path`, without a slash at the end.
+    /// `http(s)://host/path`, without a slash at the end and without a login.
     pub uri: String,
+    /// The login that stands in its address.
+    pub login: Option<Login>,
     /// `bookworm-updates`, or a path that ends in a slash where the archive is flat.
     pub suite: String,
     /// `main contrib`; none where the archive is flat.
@@ -149,6 +155,10 @@ impl Sources {
         if options.architectures.as_ref().is_some_and(|a| !a.iter().any(|a| a == architecture)) {
             return Ok(());
         }
+        // Of what is no URL nothing is shown: it may hold a password.
+        let url = Url::parse(uri).map_err(|e| format!("an address is no URL: {e}"))?;
+        let login = Login::of(&url);
+        let uri = if login.is_some() { shown(&url) } else { uri.to_owned() };
         let mut skip = |why: &str| {
             let text = format!("the source {uri} {suite} of {} is not used: {why}", file.path);
             if !self.left_out.contains(&text) {
@@ -168,6 +178,7 @@ impl Sources {
         }
         let source = Source {
             uri: uri.trim_end_matches('/').to_owned(),
+            login,
             suite,
             components,
             trust: options.trust.clone(),

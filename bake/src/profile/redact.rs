@@ -4,12 +4,14 @@ use nodeconf::Secret;
 use serde_json::Value;
 
 use super::k3s::K3sConfig;
-use super::plan::{FileContent, NodePlan};
+use super::plan::{FileContent, ImageSource, NodePlan};
+use crate::fetch::shown_text;
 
 const SHOWN: &str = "[redacted]";
 
 impl NodePlan {
-    /// The plan with every secret replaced, and with it the content of the user's own files.
+    /// The plan with every secret replaced or left out, and with it the content of the user's own
+    /// files.
     #[must_use]
     pub fn redacted(&self) -> Self {
         let mut plan = self.clone();
@@ -20,6 +22,10 @@ impl NodePlan {
                     *value = Value::from(SHOWN);
                 }
             }
+        }
+        if let ImageSource::Url { url, .. } = &mut plan.image {
+            // What follows the path may be a key to it.
+            *url = shown_text(url);
         }
         plan.system.users.iter_mut().filter_map(|u| u.password_hash.as_mut()).for_each(hide);
         plan.system.wifi.iter_mut().filter_map(|w| w.psk.as_mut()).for_each(hide);

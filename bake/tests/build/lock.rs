@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::registry_double::{Door, Registry, index};
+use super::server::{Reply, Server, file};
 use super::support::bench::{Bench, SINGLE, change, text};
 use super::support::run;
 
@@ -324,4 +325,58 @@ fn images_of_a_baked_archive_keep_their_names() {
         assert!(!run(env!("CARGO_BIN_EXE_bake"), &["cat", &inside]).contains('@'));
     }
     assert!(registry.server.requests().is_empty(), "nobody was asked");
+}
+
+/// What follows the path of a URL may be a key to it: the profile's (or `--set`'s) own, and in
+/// nothing that is made of it or said.
+#[test]
+fn a_key_in_the_url_of_the_base_image_is_nobody_elses() {
+    let bench = Bench::new(SINGLE);
+    let here = bench.dir.path();
+    let base = fs::File::open(bench.path("base.img")).unwrap();
+    fs::write(bench.path("base.img.zst"), zstd::encode_all(base, 1).unwrap()).unwrap();
+    let packed = fs::read(bench.path("base.img.zst")).unwrap();
+    let keys = ["k3y-of-mine", "k3y-of-yours"];
+    let server = Server::start(move |request| match request.path.split_once("?key=") {
+        Some(("/base.img.zst", key)) if keys.contains(&key) => file(request, &packed, "\"tag\""),
+        _ => Reply::new("403 Forbidden", ""),
+    });
+    // It came into the cache from elsewhere.
+    done(bake(here, &["--dry-run", "--base", "base.img.zst"]));
+    let url = server.url("/base.img.zst");
+    let asked = |key: &str| {
+        let sha256 = sha256(&bench.path("base.img.zst"));
+        let profile = SINGLE
+            .replace("./base.img", &format!("{{url: \"{url}?key={key}\", sha256: {sha256}}}"));
+        fs::write(bench.path("edge.yaml"), profile).unwrap();
+    };
+    let mut all = String::new();
+    let mut said = |out: Output, status: i32| {
+        let said = [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert_eq!(out.status.code(), Some(status), "{}", said[1]);
+        all += &said.concat();
+    };
+    asked(keys[0]);
+    said(bake(here, &["lock", "-v"]), 0);
+    let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+    assert!(lock.contains(&format!("image: {url}\n")), "{lock}");
+    assert!(lock.contains(&format!("source: {url}\n")), "{lock}");
+
+    fs::remove_dir_all(bench.path("cache")).unwrap();
+    asked("k3y-of-nobody");
+    said(bake(here, &["-v", "--out", "node1.img"]), 1);
+    asked(keys[1]);
+    said(bake(here, &["--json", "--out", "node1.img", "--locked"]), 0);
+    said(bake(here, &["lock", "--check", "-v"]), 0);
+    said(bake(here, &["lock", "--update", "-v"]), 0);
+    said(bench.run(&["profile", "show", "./edge.yaml"]), 0);
+    assert_eq!(fs::read_to_string(bench.path("edge.lock.yaml")).unwrap(), lock);
+    change(&bench.path("edge.yaml"), "/base.img.zst?", "/other.img.zst?");
+    said(bake(here, &["-v", "--out", "other.img"]), 3);
+    fs::remove_file(bench.path("edge.yaml")).unwrap();
+
+    assert!(!all.contains("k3y-of"), "{all}");
+    let found = Command::new("grep").args(["-rlF", "k3y-of", "."]).current_dir(here).output();
+    assert_eq!(String::from_utf8(found.unwrap().stdout).unwrap(), "");
+    assert!(server.requests().iter().all(|request| request.path.starts_with("/base.img.zst?key=")));
 }

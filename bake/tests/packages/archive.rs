@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use bake::arch::Arch;
 use bake::error::Result;
-use bake::event::Silent;
+use bake::event::{Silent, Sink};
 use bake::fetch::{Cache, Fetcher, Options};
 use bake::fs::root::Root;
 use bake::io::digest::Sha256;
 use bake::packages::{self, Staged, Wanted};
 use bake::store::{FileSource, Image, Window};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::server::{Reply, Server, file};
 use crate::support::run;
@@ -34,20 +36,29 @@ pub struct Archive {
     pub fields: String,
     /// How many seconds later than now it is.
     pub later: i64,
+    /// `USER:PASSWORD` that the server wants, where it wants one.
+    login: Arc<Mutex<Option<String>>>,
 }
 
 impl Archive {
     pub fn new() -> Self {
         let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
-        let served = files.clone();
-        let server =
-            Server::start(move |request| match served.lock().unwrap().get(&request.path) {
+        let login: Arc<Mutex<Option<String>>> = Arc::default();
+        let (served, wanted) = (files.clone(), login.clone());
+        let server = Server::start(move |request| {
+            let wanted =
+                wanted.lock().unwrap().as_ref().map(|l| format!("Basic {}", STANDARD.encode(l)));
+            if wanted.is_some() && request.headers.get("authorization") != wanted.as_ref() {
+                return Reply::new("401 Unauthorized", "");
+            }
+            match served.lock().unwrap().get(&request.path) {
                 Some(bytes) => file(request, bytes, "\"tag\""),
                 None => Reply::new("404 Not Found", ""),
-            });
+            }
+        });
         let dir = tempfile::tempdir().unwrap();
         let (packages, fields, later) = (String::new(), String::new(), 0);
-        let archive = Self { dir, server, files, packages, fields, later };
+        let archive = Self { dir, server, files, packages, fields, later, login };
         fs::create_dir(archive.path("gpg")).unwrap();
         run("chmod", &["700", &archive.text("gpg")]);
         for folder in ["etc/apt/sources.list.d", "usr/share/keyrings", "var/lib/dpkg"] {
@@ -113,6 +124,16 @@ impl Archive {
         let uri = self.server.url("/debian");
         let text = format!("Types: deb\nURIs: {uri}\nSuites: stable\nComponents: main\n{options}");
         fs::write(self.path("tree/etc/apt/sources.list.d/test.sources"), text).unwrap();
+    }
+
+    /// Makes the server want a login, and tells the image one.
+    pub fn login(&self, wanted: &str, told: &str) {
+        *self.login.lock().unwrap() = Some(wanted.to_owned());
+        let path = self.path("tree/etc/apt/sources.list.d/test.sources");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("//").unwrap();
+        let (_, after) = rest.split_once("127.0.0.1").unwrap();
+        fs::write(path, format!("{before}//{told}@127.0.0.1{after}")).unwrap();
     }
 
     /// What dpkg has: control fields of each package, without their status.
@@ -189,10 +210,21 @@ impl Archive {
         offline: bool,
         folder: Option<&str>,
     ) -> Result<Vec<Staged>> {
+        self.gather_told(names, offline, folder, &Silent)
+    }
+
+    /// As [`Archive::gather_with`]; `sink` hears of it.
+    pub fn gather_told(
+        &self,
+        names: &[&str],
+        offline: bool,
+        folder: Option<&str>,
+        sink: &dyn Sink,
+    ) -> Result<Vec<Staged>> {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let cache = Cache::open(Some(&self.path("cache"))).unwrap();
         let options = Options { offline, retries: 0, ..Options::default() };
-        let fetcher = Fetcher::new(cache, options, &Silent);
+        let fetcher = Fetcher::new(cache, options, sink);
         let folder = folder.map(|f| self.path(f));
         let (root, architecture) = (self.root(), Arch::Amd64);
         let wanted = Wanted {
@@ -202,7 +234,7 @@ impl Archive {
             now: now() + self.later,
             folder: folder.as_deref(),
         };
-        packages::gather(&wanted, &fetcher, &Silent)
+        packages::gather(&wanted, &fetcher, sink)
     }
 }
 

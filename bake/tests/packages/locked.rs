@@ -1,11 +1,14 @@
 //! What was chosen once is fetched again by its digest, whatever the archive has become.
 
 use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
 
+use bake::arch::Arch;
 use bake::error::{Error, Exit, Result};
-use bake::event::Silent;
+use bake::event::{Event, Silent, Sink};
 use bake::fetch::{Cache, Fetcher, Options};
-use bake::packages::{self, Pinned, Staged};
+use bake::packages::{self, Logins, Pinned, Staged};
 
 use crate::archive::Archive;
 
@@ -22,10 +25,21 @@ fn pinned(staged: &Staged) -> Pinned<'_> {
 }
 
 fn fetch(archive: &Archive, of: &Staged, offline: bool, folder: Option<&str>) -> Result<Staged> {
+    fetch_by(archive, of, offline, folder, &Logins::default())
+}
+
+fn fetch_by(
+    archive: &Archive,
+    of: &Staged,
+    offline: bool,
+    folder: Option<&str>,
+    logins: &Logins,
+) -> Result<Staged> {
     let cache = Cache::open(Some(&archive.path("another"))).unwrap();
     let options = Options { offline, retries: 0, ..Options::default() };
     let folder = folder.map(|folder| archive.path(folder));
-    packages::fetch(&pinned(of), folder.as_deref(), &Fetcher::new(cache, options, &Silent))
+    let fetcher = Fetcher::new(cache, options, &Silent);
+    packages::fetch(&pinned(of), folder.as_deref(), logins, &fetcher)
 }
 
 fn exit(outcome: Result<Staged>) -> Exit {
@@ -61,4 +75,63 @@ fn what_is_pinned_is_fetched_and_nothing_is_chosen_anew() {
     fs::copy(archive.path("app_2.0.deb"), archive.path("debs/app_1.0-1_amd64.deb")).unwrap();
     let own = fetch(&archive, app, false, Some("debs")).unwrap();
     assert_eq!((own.deb.sha256(), own.url), (app.deb.sha256(), None));
+}
+
+/// Everything that is said.
+#[derive(Default)]
+struct Said(Mutex<String>);
+
+impl Sink for Said {
+    fn emit(&self, event: Event) {
+        *self.0.lock().unwrap() += &format!("{event:?}\n");
+    }
+}
+
+/// All bytes of the files below a folder.
+fn everything(folder: &Path) -> Vec<u8> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let all = entries.map(|path| match path.is_dir() {
+        true => everything(&path),
+        false => fs::read(&path).unwrap(),
+    });
+    all.flatten().collect()
+}
+
+#[test]
+fn the_login_of_a_source_is_used_and_told_nobody() {
+    let (user, password) = ("us3r-of-debs", "pa55-of-debs");
+    let mut archive = Archive::new();
+    archive.deb("app", "1.0-1", "").publish(&[]);
+    // What is left out and what is missing is told too.
+    let source = archive.path("tree/etc/apt/sources.list.d/test.sources");
+    let text = fs::read_to_string(&source).unwrap().replace("main", "main extra");
+    fs::write(&source, text).unwrap();
+    let bucket = format!("deb s3://{user}:{password}@bucket stable main\n");
+    fs::write(archive.path("tree/etc/apt/sources.list"), bucket).unwrap();
+    let own = |bytes: &[u8]| {
+        [user, password].iter().any(|w| bytes.windows(w.len()).any(|b| b == w.as_bytes()))
+    };
+    let said = Said::default();
+    let gather = || archive.gather_told(&["app"], false, None, &said);
+
+    archive.login(&format!("{user}:{password}"), &format!("{user}:{password}-not"));
+    let error = gather().unwrap_err();
+    assert!(
+        format!("{error:?}").contains("401") && !own(format!("{error:?}").as_bytes()),
+        "{error:?}"
+    );
+    archive.login(&format!("{user}:{password}"), &format!("{user}:{password}"));
+    let app = gather().unwrap().remove(0);
+    let said = said.0.into_inner().unwrap();
+    assert!(said.contains("s3://bucket") && said.contains("has no extra"), "{said}");
+    assert!(!own(said.as_bytes()), "{said}");
+    assert!(!own(&everything(&archive.path("cache"))));
+    assert_eq!(app.url, Some(archive.server.url("/debian/pool/app_1.0-1_amd64.deb").to_string()));
+
+    // A lock has no login either: the image has it still.
+    let error = fetch(&archive, &app, false, None).unwrap_err();
+    assert!(format!("{error:?}").contains("401"), "{error:?}");
+    let logins = Logins::read(&archive.root(), Arch::Amd64).unwrap();
+    fetch_by(&archive, &app, false, None, &logins).unwrap();
+    assert!(!own(&everything(&archive.path("another"))));
 }

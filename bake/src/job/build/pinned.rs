@@ -125,6 +125,7 @@ fn packages(
     }
     let folder = sources.packages.as_deref();
     let selection = locked.selection(&names)?;
+    let logins = packages::Logins::read(root, architecture)?;
     let chosen = selection.iter().map(|(batch, package)| {
         let pinned = Pinned {
             name: &package.name,
@@ -135,7 +136,7 @@ fn packages(
             sha256: package.sha256,
             size: package.size,
         };
-        packages::fetch(&pinned, folder, fetcher)
+        packages::fetch(&pinned, folder, &logins, fetcher)
     });
     let staged: Vec<Staged> =
         chosen.collect::<Result<_>>().context("fetching the packages that the lock pins")?;

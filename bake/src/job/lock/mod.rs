@@ -8,7 +8,7 @@ use super::build::{Sources, Workshop, base_name};
 use crate::catalogue;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, shown_text};
 use crate::io::digest::Sha256;
 use crate::lock::{Base, Lock, OwnFile, Package, Part, Selection, VERSION, own_path};
 use crate::profile::{ImageSource, NodePlan};
@@ -85,7 +85,7 @@ fn base(workshop: &Workshop, source: &ImageSource, fetcher: &Fetcher<'_>) -> Res
     let sha256 = found.fetched.published.map_or_else(own, Ok)?;
     Ok(Base {
         image: match source {
-            ImageSource::Url { url, .. } => url.clone(),
+            ImageSource::Url { url, .. } => shown_text(url),
             other => base_name(other),
         },
         architecture: found.traits.architecture.name().into(),
