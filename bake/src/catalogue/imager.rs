@@ -88,6 +88,9 @@ fn entry(item: &Item) -> Result<Entry, String> {
     }
     let file = url.path_segments().and_then(|mut s| s.next_back()).unwrap_or_default().to_owned();
     let (stem, format) = packing(&file).ok_or_else(|| format!("`{file}` is no image"))?;
+    if stem.is_empty() {
+        return Err(format!("`{file}` is no name of an image"));
+    }
     let id = stem.replace(|c: char| !c.is_ascii_alphanumeric() && !"-._+".contains(c), "-");
     let sha256 = digest(item.image_download_sha256.as_deref())?;
     let image_sha256 = digest(item.extract_sha256.as_deref())?;
@@ -219,6 +222,8 @@ mod tests {
          "extract_sha256": "e235fd24fc5f039c08daba7d3abc04aecc7313f979d16d2a3fdad29dd44c33a9"},
         {"name": "Others", "subitems_url": "https://example.org/list.json"},
         {"name": "Erase", "url": "internal://format"},
+        {"name": "Nameless", "url": "https://example.org/arm64/.img.xz", "devices": ["pi5-64bit"],
+         "extract_sha256": "e235fd24fc5f039c08daba7d3abc04aecc7313f979d16d2a3fdad29dd44c33a9"},
         {"name": "Digestless", "url": "https://example.org/a-arm64.img.xz"}
       ]}"#;
 
@@ -241,7 +246,7 @@ mod tests {
         assert_eq!((pi.sha256, pi.image_size), (None, Some(2_977_955_840)));
         assert_eq!(pi.boards, ["pi3", "pi4", "pi5"]);
         assert_eq!(imported.entries[1].release, "noble");
-        assert_eq!(imported.skipped.len(), 3, "{:?}", imported.skipped);
+        assert_eq!(imported.skipped.len(), 4, "{:?}", imported.skipped);
         let text = super::super::render(&imported.entries).unwrap();
         assert_eq!(super::super::parse("again", &text).unwrap(), imported.entries, "{text}");
     }

@@ -7,6 +7,7 @@ mod parse;
 mod pins;
 mod shipped;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -42,9 +43,17 @@ impl Catalogue {
     /// # Errors
     /// [`Error::Invalid`] with the place of each fault, [`Error::Io`].
     pub fn load(folder: Option<&Path>) -> Result<Self> {
+        Self::load_without(folder, Path::new(""))
+    }
+
+    /// As [`Catalogue::load`], as if there were no file at `left_out`.
+    ///
+    /// # Errors
+    /// As [`Catalogue::load`].
+    pub fn load_without(folder: Option<&Path>, left_out: &Path) -> Result<Self> {
         let mut catalogue = Self::shipped()?;
         let files = folder.map_or(Ok(Vec::new()), yaml_files)?;
-        for path in files {
+        for path in files.into_iter().filter(|path| path != left_out) {
             let what = path.display().to_string();
             let text = crate::io::whole::read_text(&path).at("reading", &path)?;
             catalogue.add(&what, parse(&what, &text)?)?;
@@ -57,6 +66,12 @@ impl Catalogue {
     pub fn user_folder() -> Option<PathBuf> {
         let strategy = etcetera::choose_base_strategy().ok()?;
         Some(strategy.config_dir().join("bake").join("images"))
+    }
+
+    /// Every name that stands for an image: ids and series.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.entries.iter().flat_map(|e| e.series.as_deref().into_iter().chain([&*e.id])).collect()
     }
 
     /// Every entry, in the order of the files.
@@ -86,8 +101,7 @@ impl Catalogue {
     }
 
     fn nearest(&self, name: &str) -> Option<&str> {
-        let names =
-            self.entries.iter().flat_map(|e| e.series.as_deref().into_iter().chain([&*e.id]));
+        let names = self.names().into_iter();
         let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
         let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
         (best.0 > 0.75).then_some(best.1)
@@ -95,19 +109,17 @@ impl Catalogue {
 
     /// Adds a file's entries; an id is used once, and is no series.
     fn add(&mut self, what: &str, entries: Vec<Entry>) -> Result<()> {
-        let mut faults = Vec::new();
-        for entry in entries {
-            let is_series = self.entries.iter().any(|e| e.series.as_ref() == Some(&entry.id));
-            if is_series || self.entries.iter().any(|e| e.id == entry.id) {
-                faults.push(Fault {
-                    key: entry.id.clone(),
-                    at: None,
-                    message: "another image has this id".into(),
-                    help: Some("give it an id of its own".into()),
-                });
-            }
-            self.entries.push(entry);
-        }
+        let names = self.names();
+        let twice = entries.iter().filter(|entry| names.contains(entry.id.as_str()));
+        let faults: Vec<Fault> = twice
+            .map(|entry| Fault {
+                key: entry.id.clone(),
+                at: None,
+                message: "another image has this id".into(),
+                help: Some("give it an id of its own".into()),
+            })
+            .collect();
+        self.entries.extend(entries);
         if faults.is_empty() { Ok(()) } else { Err(Error::Invalid { what: what.into(), faults }) }
     }
 }

@@ -1,6 +1,6 @@
 //! Catalogue files: YAML in, entries or faults with line and column out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
@@ -35,6 +35,8 @@ pub fn parse(what: &str, text: &str) -> Result<Vec<Entry>> {
         faults.push(fault("version", file.version.referenced, message));
     }
     let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let series: BTreeSet<&str> =
+        file.images.iter().filter_map(|entry| entry.value.series.as_deref()).collect();
     for entry in &file.images {
         let line = entry.referenced.line();
         let mut wrong =
@@ -42,7 +44,7 @@ pub fn parse(what: &str, text: &str) -> Result<Vec<Entry>> {
         if let Some(first) = seen.insert(entry.value.id.clone(), line) {
             wrong(format!("the image of line {first} has the same id"));
         }
-        for message in contradictions(&entry.value, &file.images) {
+        for message in contradictions(&entry.value, &series) {
             wrong(message);
         }
     }
@@ -74,14 +76,14 @@ pub(super) fn read<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Re
     })
 }
 
-fn contradictions(entry: &Entry, all: &[Spanned<Entry>]) -> Vec<String> {
+fn contradictions(entry: &Entry, series: &BTreeSet<&str>) -> Vec<String> {
     let mut found = Vec::new();
     if entry.id.is_empty()
         || !entry.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._+".contains(&b))
     {
         found.push("an id has letters, digits, `-`, `.`, `_` and `+` only".into());
     }
-    if all.iter().any(|e| e.value.series.as_ref() == Some(&entry.id)) {
+    if series.contains(entry.id.as_str()) {
         found.push("its id is the name of a series".into());
     }
     if entry.trust == Trust::Confirmed && entry.sha256.is_none() && entry.image_sha256.is_none() {

@@ -157,3 +157,42 @@ fn images_are_listed_imported_and_refused() {
     let (code, _, said) = run(&mut bake(home.path(), &["images", "list"]));
     assert!(code == Some(2) && said.contains("mine.yaml") && said.contains("line 2"), "{said}");
 }
+
+/// What an import writes is read by every verb that looks at images.
+#[test]
+fn an_import_leaves_a_catalogue_that_can_be_read() {
+    let home = TempDir::new().unwrap();
+    let list = home.path().join("list.json");
+    let item = |n: usize| {
+        format!(
+            r#"{{"name": "OS {n}", "url": "https://example.org/os-{n}-arm64.img.xz",
+                "release_date": "2026-01-02", "devices": ["pi4-64bit", "pi5-64bit"],
+                "extract_size": 2977955840, "image_download_size": 524875608,
+                "extract_sha256": "{n:064}", "image_download_sha256": "{n:064}"}}"#
+        )
+    };
+    let items: Vec<String> = (0..30_000).map(item).collect();
+    std::fs::write(&list, format!(r#"{{"os_list": [{}]}}"#, items.join(","))).unwrap();
+    let import = |more: &[&str]| {
+        let arguments = [&["images", "import", list.to_str().unwrap()], more].concat();
+        run(&mut bake(home.path(), &arguments))
+    };
+    let lists = |id: &str| {
+        let (code, out, said) = run(&mut bake(home.path(), &["images", "list", id]));
+        assert_eq!(code, Some(0), "{said}");
+        out.contains(id)
+    };
+    let (code, _, said) = import(&[]);
+    assert!(code == Some(1) && said.contains("30000 images") && said.contains("budget"), "{said}");
+    assert!(said.contains("--only"), "{said}");
+    assert!(!lists("os-17-arm64"));
+    let (code, out, said) = import(&["--only", "os-17"]);
+    assert!(code == Some(0) && out.contains("imager.yaml: 1111 images"), "{out}{said}");
+    assert!(lists("os-17-arm64"));
+    // An id is one file's alone.
+    let (code, out, said) = import(&["--only", "os-1717", "--name", "again"]);
+    assert!(code == Some(0) && out.contains("again.yaml: 0 images"), "{out}{said}");
+    let (code, out, said) = import(&["--only", "os-1717"]);
+    assert!(code == Some(0) && out.contains("imager.yaml: 11 images"), "{out}{said}");
+    assert!(lists("os-1717-arm64"));
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use url::Url;
 
-use crate::catalogue::{Catalogue, imager, render};
+use crate::catalogue::{Catalogue, Entry, imager, parse, render};
 use crate::cli::Session;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
@@ -45,16 +45,19 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
         let name = e.notes.as_deref().unwrap_or_default();
         [&*e.id, &e.os, &e.release, name].iter().any(|w| w.to_lowercase().contains(&only))
     });
-    let shipped = Catalogue::shipped()?;
-    imported.entries.retain(|e| !shipped.entries().iter().any(|known| known.id == e.id));
+    let path = target(args)?;
+    // An id that two files have is an error from then on.
+    let others = Catalogue::load_without(path.parent(), &path)?;
+    let known = others.names();
+    imported.entries.retain(|entry| !known.contains(entry.id.as_str()));
     for skipped in &imported.skipped {
         session.ui.emit(Event::Note { message: format!("left out {skipped}") });
     }
     let text = render(&imported.entries)?;
+    readable(&imported.entries, &text)?;
     if args.dry_run {
         return session.ui.data(text);
     }
-    let path = target(args)?;
     let folder = path.parent().unwrap_or(&path);
     std::fs::create_dir_all(folder).at("creating", folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).at("creating a file in", folder)?;
@@ -80,6 +83,19 @@ fn read(args: &Args, session: &Session) -> Result<String> {
     let url = Url::parse(&args.list)
         .map_err(|e| Error::Usage(format!("`{}` is no URL: {e}", args.list)))?;
     session.fetcher()?.text("the list of images", &url, LIMIT)
+}
+
+/// What is written is read by every verb that looks at images.
+fn readable(entries: &[Entry], text: &str) -> Result<()> {
+    let Err(error) = parse("the catalogue file", text) else { return Ok(()) };
+    let reason = match &error {
+        Error::Invalid { faults, .. } => faults.first().map(|fault| fault.message.clone()),
+        _ => None,
+    };
+    let what = format!("a catalogue file of {} images", entries.len());
+    let reason = reason.unwrap_or_else(|| error.to_string());
+    let feature = format!("it could not be read again ({reason})");
+    Err(Error::Unsupported { what, feature }.hint("take some of them: --only TEXT"))
 }
 
 fn target(args: &Args) -> Result<PathBuf> {
