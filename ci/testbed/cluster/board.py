@@ -142,10 +142,10 @@ class Board:
         (init,) = children(self.process.pid)
         return ["nsenter", "-t", str(init), "-m", "-u", "-i", "-n", "-p", "-r"]
 
-    def printed(self, name):
-        """Lines of one of the logs of this boot: a unit's, with `.log`, or what init noted."""
+    def printed(self, name, boot=None):
+        """Lines of one of the logs of a boot, the present one: a unit's, with `.log`, or what init noted."""
         try:
-            with open(f"{self.logs}/boot{self.boots}/{name}", encoding="utf-8", errors="replace") as file:
+            with open(f"{self.logs}/boot{boot or self.boots}/{name}", encoding="utf-8", errors="replace") as file:
                 return file.read().splitlines()
         except FileNotFoundError:
             return []
@@ -159,11 +159,16 @@ class Board:
 
     def events(self):
         """What its init noted in this boot, as text → second of the first time."""
-        found = {}
-        for line in self.printed("events"):
+        return dict(reversed(list(self._noted(self.boots))))
+
+    def happened(self):
+        """What its init noted in all boots, in order: (text, second)."""
+        return [event for boot in range(1, self.boots + 1) for event in self._noted(boot)]
+
+    def _noted(self, boot):
+        for line in self.printed("events", boot):
             when, text = line.split(" ", 1)
-            found.setdefault(text, float(when))
-        return found
+            yield text, float(when)
 
 
 def children(pid):

@@ -38,6 +38,7 @@ class Service:
         if self.sub == "auto-restart" or self.state == "failed":
             self._settle("inactive", "dead")
         elif self.state in ("active", "activating"):
+            event(f"{self.unit.name} stopped")
             self._terminate()
 
     def restart(self):
@@ -267,6 +268,7 @@ class Service:
         for line in self.notify.recv(65536).decode(errors="replace").splitlines():
             if line == "READY=1" and self.state == "activating" and self.pid:
                 self.state, self.sub = "active", "running"
+                event(f"{self.unit.name} ready")
 
     def _spawn(self, words, environment):
         """Starts a program with its output in the service's log; no pid where there is none."""

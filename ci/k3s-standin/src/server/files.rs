@@ -31,13 +31,23 @@ impl Tokens {
         Token::configured(config, key)
     }
 
-    /// As configured, as an earlier start wrote it, or a new one. A pinned one must fit.
+    /// The server token as configured, or as an earlier start wrote it.
+    pub fn known(config: &Config, data_dir: &Path) -> Result<Option<Token>, Fatal> {
+        match (
+            Token::configured(config, "token")?,
+            fs::read_to_string(data_dir.join("server/token")),
+        ) {
+            (Some(token), _) => Ok(Some(token)),
+            (None, Ok(text)) => Token::parse(&text).map(Some),
+            (None, Err(_)) => Ok(None),
+        }
+    }
+
+    /// Those that are known, or new ones. A pinned one must fit.
     pub fn load(config: &Config, data_dir: &Path, tls: &Tls) -> Result<Self, Fatal> {
-        let file = data_dir.join("server/token");
-        let token = match (Token::configured(config, "token")?, fs::read_to_string(&file)) {
-            (Some(token), _) => token,
-            (None, Ok(text)) => Token::parse(&text)?,
-            (None, Err(_)) => Token { pin: None, password: random_hex::<16>()? },
+        let token = match Self::known(config, data_dir)? {
+            Some(token) => token,
+            None => Token { pin: None, password: random_hex::<16>()? },
         };
         if let Some(pin) = &token.pin {
             if !tls.was_placed() {

@@ -94,10 +94,8 @@ impl Server {
 enum Datastore {
     /// Embedded etcd: with data, alone, or by way of a server.
     Etcd(Start),
-    /// An external database, where the shared files lie.
-    Database(Box<PostgresStore>),
-    /// SQLite.
-    File,
+    /// An external database, or SQLite: there at once, and the shared files lie in it.
+    Kine(Arc<dyn Store>),
 }
 
 /// How embedded etcd starts.
@@ -120,12 +118,11 @@ pub fn run(args: &[String]) -> Result<(), Fatal> {
     let datastore = datastore(&config, &settings, &data_dir, &tls)?;
     let tokens = Tokens::load(&config, &data_dir, &tls)?;
     tls.ensure_authorities()?;
-    let reconciled =
-        !matches!(datastore, Datastore::File | Datastore::Etcd(Start::Existing(false)));
+    let reconciled = !matches!(datastore, Datastore::Etcd(Start::Existing(false)));
     if reconciled {
         tokens.ensure_users(&tls)?;
     }
-    if let Datastore::Database(store) = &datastore {
+    if let Datastore::Kine(store) = &datastore {
         start::settle(store.as_ref(), &tls, &tokens, &settings, reconciled)?;
     }
     tokens.write(&tls)?;
@@ -165,8 +162,10 @@ fn datastore(
     data_dir: &Path,
     tls: &Tls,
 ) -> Result<Datastore, Fatal> {
-    if config.get("datastore-endpoint").is_some() {
-        return database(config, settings, tls);
+    if let Some(url) = config.get("datastore-endpoint") {
+        let files = ["datastore-cafile", "datastore-certfile", "datastore-keyfile"];
+        let store = PostgresStore::open(url, files.map(|key| config.get(key)))?;
+        return kine(Arc::new(store), config, settings, data_dir, tls);
     }
     if Member::has_data(&data_dir.join("server/db/etcd")) {
         log::line("info", "Managed etcd cluster bootstrap already complete and initialized");
@@ -185,7 +184,8 @@ fn datastore(
         log::line("info", "Managed etcd cluster initializing");
         return Ok(Datastore::Etcd(Start::New));
     }
-    Ok(Datastore::File)
+    let store = FileStore::open(&data_dir.join("server/db/state.db"))?;
+    kine(Arc::new(store), config, settings, data_dir, tls)
 }
 
 /// A server with data asks first where it is told to join: that saves it looking into its own
@@ -208,19 +208,22 @@ fn ask_another(config: &Config, tls: &Tls) -> Result<bool, Fatal> {
     }
 }
 
-/// Takes the shared files out of the database, if they are there.
-fn database(config: &Config, settings: &Settings, tls: &Tls) -> Result<Datastore, Fatal> {
-    let files = ["datastore-cafile", "datastore-certfile", "datastore-keyfile"];
-    let url = config.get("datastore-endpoint").unwrap_or_default();
-    let store = PostgresStore::open(url, files.map(|key| config.get(key)))?;
-    if let Some(token) = Tokens::configured(config, "token")? {
-        match bootstrap::find(&store, &token.password)? {
+/// Takes the shared files out of the datastore, if they are there (K3s, `storageBootstrap`).
+fn kine(
+    store: Arc<dyn Store>,
+    config: &Config,
+    settings: &Settings,
+    data_dir: &Path,
+    tls: &Tls,
+) -> Result<Datastore, Fatal> {
+    if let Some(token) = Tokens::known(config, data_dir)? {
+        match bootstrap::find(store.as_ref(), &token.password)? {
             Found::Ours(files) => bootstrap::reconcile(tls, &files)?,
             Found::Another if guards_token(settings) => return Err(start::another_token()),
             Found::Another | Found::Nothing => {}
         }
     }
-    Ok(Datastore::Database(Box::new(store)))
+    Ok(Datastore::Kine(store))
 }
 
 type Opened = (Option<Etcd>, Arc<dyn Store>, Option<Start>);
@@ -233,11 +236,7 @@ fn open(
     tls: &Tls,
 ) -> Result<Opened, Fatal> {
     let start = match datastore {
-        Datastore::File => {
-            let store = FileStore::open(&data_dir.join("server/db/state.db"))?;
-            return Ok((None, Arc::new(store), None));
-        }
-        Datastore::Database(store) => return Ok((None, Arc::from(store as Box<dyn Store>), None)),
+        Datastore::Kine(store) => return Ok((None, store, None)),
         Datastore::Etcd(start) => start,
     };
     let joins = matches!(start, Start::Join(_));

@@ -26,9 +26,9 @@ place() {
     [ -e "$1.before" ] || [ ! -e "$1" ] || ln "$1" "$1.before"
     cp "$here$1" "$1.new"
     chown root:root "$1.new"
-    sync
+    sync "$1.new"
     mv -f "$1.new" "$1"
-    sync
+    sync "${1%/*}"
 }
 
 # The old files again, and K3s with them.
@@ -60,14 +60,16 @@ renew() {
     systemctl start "$unit" || :
 }
 
-# Restarts K3s and waits until it serves (an agent: until the cluster gave it a certificate).
+# Restarts K3s and waits until it serves (an agent: until the cluster gave it a certificate). It is
+# stopped before what it said is counted: a K3s that does not start says so again and again.
 restart() {
+    systemctl daemon-reload
+    systemctl stop "$unit"
     : >"$here/begun"
     sleep 1
     begun=$(date +%s)
     refused=$(refusals)
     newer=$(said 'newer than datastore')
-    systemctl daemon-reload
     renew
     waited=0
     until is_up; do
@@ -83,6 +85,13 @@ restart() {
     done
 }
 
+# Has K3s encrypt what is shared with the new server token, and write this server's passwords there.
+share() {
+    new=$(sed 's/.*://' "$here$server_token")
+    K3S_TOKEN=$(cat "$server_token") "$k3s" token rotate --new-token "$new" ||
+        die "K3s did not take the new token; nothing is lost: run this again"
+}
+
 # What is shared has to be encrypted with the new server token once, by a server that has the old
 # one. It is written from this server's own passwords, so it must have the new agent token before:
 # an agent token that what is shared does not have keeps a server from its next start but one.
@@ -90,9 +99,7 @@ re_encrypt() {
     ! cmp -s "$here$server_token" "$server_token" || return 0
     place "$agent_token"
     if restart; then
-        new=$(sed 's/.*://' "$here$server_token")
-        K3S_TOKEN=$(cat "$server_token") "$k3s" token rotate --new-token "$new" ||
-            die "K3s did not take the new token; nothing is lost: run this again"
+        share
     elif [ "$(refusals)" -gt "$refused" ]; then
         say "the cluster has the new server token already"
     else
@@ -143,5 +150,10 @@ if ! restart; then
         die "the cluster does not have the new tokens yet, and K3s has its old ones again: run this on $leader first, then here once more"
     fi
     die "K3s does not serve with the new files: see journalctl -u $unit; run this again when that is mended"
+fi
+# K3s wrote passwords itself: those it took did not have the new agent token. The power went while K3s
+# re-encrypted, or somebody had it do so before this.
+if [ "$what$role" = tokensserver ] && [ -n "$(find "$passwords" -newer "$here/begun")" ]; then
+    share
 fi
 finish "K3s runs with the new $what"
