@@ -277,3 +277,39 @@ fn names_do_not_steer_the_terminal() {
     let said = String::from_utf8(failed.stderr).unwrap();
     assert!(said.contains(r"hostile/ev\u{1b}[2Jil") && !said.contains('\u{1b}'), "{said:?}");
 }
+
+#[test]
+fn what_is_wrong_with_the_command_line_is_told_as_json_too() {
+    let bench = Bench::new();
+    for (line, message) in [
+        (&["nosuch"][..], "unrecognized subcommand 'nosuch'"),
+        (&["ls"], "required arguments were not provided:\n  <IMG:PATH>"),
+        (&["images"], "requires a subcommand but one was not provided"),
+        (&["kubeconfig", "--profile", "x", "--days", "0"], "invalid value '0' for '--days <N>'"),
+        (&["ls", "absent.img", "--out", "x"], "unexpected argument '--out' found"),
+    ] {
+        let out = bench.bake(&[line, &["--json"]].concat());
+        assert_eq!(out.status.code(), Some(2), "{line:?}");
+        let told: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one object");
+        let said = told["message"].as_str().expect("a message");
+        assert!(said.contains(message), "{line:?}: {said}");
+        assert_eq!((&told["event"], &told["exit"]), (&"error".into(), &2.into()));
+        assert!(String::from_utf8_lossy(&out.stderr).contains(message));
+    }
+    let out = bench.ok(&["man", &bench.text("pages"), "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&out).expect("one object");
+    assert_eq!(told["folder"], bench.text("pages"));
+    // People are told as before, and help is help.
+    assert!(bench.bake(&["nosuch"]).stdout.is_empty());
+    assert!(bench.ok(&["--help", "--json"]).contains("Exit status: 0 done"));
+}
+
+#[test]
+fn a_copy_that_fails_says_which() {
+    let bench = Bench::new();
+    bench.bare();
+    let out = bench.bake(&["cp", &bench.text("tree/etc/hostname"), "bare.img:/no/such"]);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("hostname into bare.img") && said.contains("/no/such"), "{said}");
+}

@@ -16,7 +16,7 @@ pub struct Which {
     /// Set a value of the profile, as when baking (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// The cluster's secrets [default: beside the profile; made on first use]
+    /// The cluster's secrets [default: beside the profile; the first node or kubeconfig makes them]
     #[arg(long, value_name = "FILE")]
     pub secrets: Option<PathBuf>,
 }

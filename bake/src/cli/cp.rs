@@ -55,6 +55,13 @@ fn into(source: &Path, to: ImagePath, session: &Session) -> Result<()> {
     let put = Operation::Put { source: PathBuf::from(source), path, mode: 0o644, uid: 0, gid: 0 };
     let script = [Line { number: 1, operation: put }];
     let opened = open::open(&to.image, &session.fetcher()?)?;
-    job::edit(opened, &script, &in_place(&to.image), &session.ui, &session.cancel)?;
-    Ok(())
+    let spec = in_place(&to.image);
+    match job::edit(opened, &script, &spec, &session.ui, &session.cancel) {
+        // The script is ours, and its one line this copy.
+        Err(Error::Context { source: why, .. }) => {
+            let doing = format!("copying {} into {}", source.display(), to.image.display());
+            Err(Error::Context { doing, source: why })
+        }
+        done => done.map(drop),
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use super::cluster::Which;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::io::private::{self, Existing};
 use crate::job::cluster::kubeconfig::{Request, kubeconfig};
@@ -50,6 +50,10 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
+    if args.out.as_deref() == Some(Path::new("-")) {
+        let what = "--out -: a kubeconfig has a key in it, and is written to a file";
+        return Err(Error::Usage(what.into()).hint("`--out ./-` is a file of that name"));
+    }
     let (profile, secrets) = args.which.open(session)?;
     let out = match &args.out {
         Some(out) => out.clone(),

@@ -19,5 +19,8 @@ pub struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     fs::create_dir_all(&args.out).at("creating", &args.out)?;
     clap_mangen::generate_to(Cli::command(), &args.out).at("writing pages to", &args.out)?;
+    if session.ui.json() {
+        return session.ui.json_line(&serde_json::json!({"folder": args.out}));
+    }
     session.ui.line(format!("manual pages written to {}", args.out.display()))
 }

@@ -17,7 +17,7 @@ pub struct Materials {
     /// Set a value of the profile (repeatable): `--set k3s.airgap=false`
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The cluster's secrets [default: beside the profile; made on first use]
+    /// The cluster's secrets [default: beside the profile; the first node or kubeconfig makes them]
     #[arg(long, value_name = "FILE")]
     pub secrets: Option<PathBuf>,
     /// K3s program to bake instead of the released one

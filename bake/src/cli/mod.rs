@@ -47,7 +47,10 @@ const EXAMPLES: &str = "\
 Examples:
   bake --profile master3 --out node1.img    the first of three servers
   bake profile show master3                 what every node gets
-  bake ls node1.img:/etc/bake               look inside, without mounting";
+  bake ls node1.img:/etc/bake               look inside, without mounting
+
+Exit status: 0 done, 1 failed, 2 the request is wrong, 3 bytes are not what they must be, 4 refused
+because it could destroy something, 130 interrupted";
 
 /// Turn a Raspberry Pi OS or Ubuntu image into a K3s node.
 ///
@@ -197,6 +200,10 @@ pub fn main() -> ExitCode {
     memory::keep_private();
     let (cli, stray) = match parse(std::env::args_os()) {
         Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            let style = Style { json: true, ..Style::default() };
+            return Ui::new(style).fail(&Error::Usage(in_short(&error)));
+        }
         Err(error) => {
             // Standard error gone means nobody is reading.
             drop(error.print());
@@ -250,6 +257,16 @@ fn dispatch(verb: Option<&Verb>, build: &build::Args, session: &Session) -> Resu
         Some(Verb::Completions(args)) => completions::run(args, session),
         Some(Verb::Man(args)) => man::run(args, session),
     }
+}
+
+/// What is wrong with a command line, without how it should be.
+fn in_short(error: &clap::Error) -> String {
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "the verb needs one more word: see `--help`".into();
+    }
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    first.trim_start_matches("error: ").to_owned()
 }
 
 /// The parsed line and, where a verb was given, an option before it that only baking has.

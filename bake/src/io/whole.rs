@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-/// More than any profile, lock, attestation, keyring or script.
+/// More than any profile, lock, attestation, keyring, script or secrets.
 const LIMIT: u64 = 64 << 20;
 
 /// The bytes of a small file.
@@ -12,8 +12,11 @@ const LIMIT: u64 = 64 << 20;
 /// # Errors
 /// The system's, and [`ErrorKind::FileTooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    // As long as it must be from the start: what is secret is not moved about in the memory.
+    let len = file.metadata()?.len().min(LIMIT) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
+    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT {
         return Err(Error::new(ErrorKind::FileTooLarge, "it has more than 64 MiB"));
     }

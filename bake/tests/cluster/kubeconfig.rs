@@ -132,6 +132,16 @@ fn a_server_ca_of_the_roots_is_trusted_the_day_the_cas_are_replaced() {
 }
 
 #[test]
+fn a_dash_is_no_file() {
+    let desk = Desk::new(PROFILE);
+    let (status, said) = desk.bad("kubeconfig", &["--out", "-"]);
+    assert!(status == 2 && said.contains("./-"), "{status}: {said}");
+    assert!(!desk.path("-").exists() && !desk.path("edge.secrets.json").exists());
+    desk.good("kubeconfig", &["--out", "./-"]);
+    assert!(desk.path("-").exists());
+}
+
+#[test]
 fn another_user_has_its_own_name_groups_and_days() {
     let desk = Desk::new(PROFILE);
     let line = ["--user", "jane", "--group", "dev", "--group", "edge:ops", "--days", "30"];

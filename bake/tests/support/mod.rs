@@ -65,7 +65,17 @@ impl Mount {
         }
         let at = dir.path().join("mount");
         std::fs::create_dir(&at).expect("mount point");
-        run("mount", &[arguments, &[&at.to_string_lossy()]].concat());
+        let mount = || Command::new("mount").args(arguments).arg(&at).output().expect("mount");
+        let mut said = mount();
+        // Two mounts at once may race for one free loop device.
+        for _ in 0..40 {
+            if said.status.success() || !String::from_utf8_lossy(&said.stderr).contains("loop") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            said = mount();
+        }
+        assert!(said.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said.stderr));
         Some(Self { at, _dir: dir })
     }
 

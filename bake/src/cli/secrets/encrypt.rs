@@ -8,6 +8,7 @@ use crate::cli::{Session, passphrase};
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
 use crate::io::sealed::Lock;
+use crate::io::whole;
 use crate::profile::{Origin, SecretsFile};
 
 const EXAMPLES: &str = "\
@@ -85,7 +86,7 @@ impl Args {
         }
         let mut all = self.recipients.clone();
         if let Some(path) = &self.recipients_file {
-            let text = std::fs::read_to_string(path).at("reading", path)?;
+            let text = whole::read_text(path).at("reading", path)?;
             let lines = text.lines().map(str::trim);
             all.extend(lines.filter(|l| !l.is_empty() && !l.starts_with('#')).map(str::to_owned));
             if all.is_empty() {

@@ -9,6 +9,7 @@ use nodeconf::Secret;
 
 use super::Lock;
 use crate::error::{Error, IoContext, Result};
+use crate::io::whole;
 
 /// Tells a passphrase for the thing named, or `None` where there is nobody to ask.
 type Ask = dyn Fn(&str) -> Result<Option<Secret>> + Send + Sync;
@@ -83,7 +84,7 @@ impl Keys {
 
 /// The identities of a file as `age-keygen` writes it.
 fn read(path: &Path) -> Result<Vec<Identity>> {
-    let text = std::fs::read_to_string(path).at("reading", path)?;
+    let text = whole::read_text(path).at("reading", path)?;
     let text = zeroize::Zeroizing::new(text);
     let mut all = Vec::new();
     for (number, line) in

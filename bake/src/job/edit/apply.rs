@@ -19,7 +19,8 @@ pub(super) fn apply(opened: &mut Opened, script: &[Line]) -> Result<()> {
     }))?;
     set_clock(opened, now)?;
     for line in script {
-        one(opened, &line.operation, now).with_context(|| format!("line {}", line.number))?;
+        one(opened, &line.operation, now)
+            .with_context(|| format!("line {} of the script", line.number))?;
     }
     Ok(())
 }

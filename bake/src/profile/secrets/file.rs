@@ -13,6 +13,7 @@ use crate::error::{Error, Fault, IoContext, Position, Result};
 use crate::io::digest::Sha256;
 use crate::io::private::{self, Existing};
 use crate::io::sealed::{self, Keys, Lock};
+use crate::io::whole;
 
 /// A cluster's secrets and their file.
 #[derive(Debug)]
@@ -258,10 +259,16 @@ impl SecretsFile {
 }
 
 fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
-    match fs::read(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.at("reading", path).map(|bytes| Some(Zeroizing::new(bytes))),
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A pipe would be waited for, and can be neither locked nor replaced.
+        Ok(metadata) if !metadata.is_file() => {
+            let action = format!("use the secrets in {}", path.display());
+            return Err(Error::Refused { action, reason: "it is no regular file".into() });
+        }
+        _ => {}
     }
+    whole::read(path).at("reading", path).map(|bytes| Some(Zeroizing::new(bytes)))
 }
 
 fn read(path: &Path, keys: &Keys) -> Result<Option<Stored>> {

@@ -189,3 +189,18 @@ fn a_file_that_age_itself_sealed_is_written_back_for_the_identities_at_hand() {
     let read = SecretsFile::look(&path, "edge", &keys).unwrap().unwrap();
     assert_eq!(read.lock(), Some(&Lock::Recipients(vec![public])));
 }
+
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let (dir, path) = place();
+    let folder = dir.path().to_owned();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    for path in [path, folder, "/dev/zero".into()] {
+        let error = SecretsFile::open(&path, "edge", &members(&["n"]), &Keys::none()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused, "{}: {error}", path.display());
+        assert_eq!(
+            SecretsFile::peek(&path, "edge", &Keys::none()).unwrap_err().exit(),
+            Exit::Refused
+        );
+    }
+}
