@@ -50,10 +50,14 @@ def storm(bed, pairs, until):
     return round(away, 1)
 
 
+def said(bed, words):
+    """What servers' keepalived said with these words."""
+    return [line for board in bed.servers for line in board.printed("syslog") if words in line]
+
+
 def obeyed(bed):
-    """What servers' keepalived say when they give way to the forged priority."""
-    lines = [line for board in bed.servers for line in board.printed("keepalived.service.log")]
-    return [line for line in lines if f"priority {PRIORITY}" in line]
+    """What they say when they give way to the forged priority."""
+    return said(bed, f"priority {PRIORITY}")
 
 
 def holders(bed):
@@ -83,7 +87,7 @@ def forged_vrrp(bed):
     bed.wait(LIMIT)
     settled(bed)
     servers = [board.address for board in bed.servers]
-    held = lambda rounds: sum(map(bool, rounds)) >= 10
+    held = lambda rounds: sum(map(bool, rounds)) >= 10 and said(bed, f"{STRANGER} not a unicast peer")
     away = storm(bed, [(STRANGER, target) for target in (MULTICAST, *servers)], held)
     bed.expect(not obeyed(bed), f"a stranger was obeyed: {obeyed(bed)}")
     bed.wait(LIMIT)

@@ -88,6 +88,11 @@ class Init:
         # Open for writing too, so that it never ends.
         self.requests = os.open("/run/bed/request", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self.loop.register(self.requests, selectors.EVENT_READ, self.read_requests)
+        # What journald takes of those who speak to syslog, keepalived before all.
+        self.syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.syslog.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
+        self.loop.register(self.syslog, selectors.EVENT_READ, self.read_syslog)
 
     def service(self, name):
         name = name if "." in name else name + ".service"
@@ -130,6 +135,10 @@ class Init:
                 return
             for service in self.services.values():
                 service.ended(pid, os.waitstatus_to_exitcode(status))
+
+    def read_syslog(self):
+        with open("/run/bed/log/syslog", "a", encoding="utf-8") as log:
+            log.write(self.syslog.recv(65536).decode(errors="replace").rstrip("\n\0") + "\n")
 
     def read_requests(self):
         for line in os.read(self.requests, 65536).decode().splitlines():
