@@ -132,8 +132,9 @@ fn read_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error>
     let text = String::deserialize(deserializer)?;
     match Url::parse(&text) {
         Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(url),
-        Ok(_) => Err(de::Error::custom(format!("`{text}` is no HTTP(S) URL"))),
-        Err(e) => Err(de::Error::custom(format!("`{text}` is no URL: {e}"))),
+        // It may hold a password, so it is not shown.
+        Ok(_) => Err(de::Error::custom("that is no HTTP(S) URL")),
+        Err(e) => Err(de::Error::custom(format!("that is no URL: {e}"))),
     }
 }
 

@@ -62,9 +62,10 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`] that says what a mirror looks like.
     pub fn parse_mirror(text: &str) -> Result<Url> {
+        // It may hold a password, so it is not shown.
         let wrong = |why: &str| {
             Err(Error::Usage(format!(
-                "--mirror `{text}` {why}: write for example `https://mirror.example/images`"
+                "the value of --mirror {why}: write for example `https://mirror.example/images`"
             )))
         };
         match Url::parse(text) {

@@ -147,8 +147,11 @@ impl Fetcher<'_> {
         secret(format!("Bearer {token}")).ok_or_else(|| corrupt("its token is no token"))
     }
 
-    /// The user's password for the registry.
+    /// The user's password for the registry; none for a mirror, which is somebody else.
     fn password(&self, image: &Reference) -> Option<HeaderValue> {
+        if self.options.mirror.is_some() {
+            return None;
+        }
         let server = match image.registry() {
             // Its name in the files of `docker login`.
             "docker.io" => "https://index.docker.io/v1/",

@@ -132,6 +132,16 @@ fn what_is_locked_is_baked_and_anything_else_is_refused() {
     refused("edge.lock.yaml", "bake 0.0.9", &|p| {
         change(p, concat!("bake: \"", env!("CARGO_PKG_VERSION")), "bake: \"0.0.9");
     });
+    // A file may be given in place of what the lock has from elsewhere.
+    let part = "  version: v1.36.5+k3s1\n";
+    let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
+    change(
+        &bench.path("edge.lock.yaml"),
+        part,
+        &format!("{part}  source: https://example.org/k3s\n"),
+    );
+    done(bake(here, &["lock", "--check"]));
+    fs::write(bench.path("edge.lock.yaml"), lock).unwrap();
     fs::write(bench.path("manifests/new.yaml"), MANIFEST).unwrap();
     let said = failed(bake(here, &out), 3);
     assert!(said.contains("manifests/new.yaml is not in the lock"), "{said}");
@@ -252,6 +262,15 @@ fn a_private_registry_gets_the_login_and_nobody_else_does() {
     assert!(status == Some(0) && !said.contains(password), "{said}");
     let lock = fs::read_to_string(bench.path("edge.lock.yaml")).unwrap();
     assert!(lock.contains(&sha256) && !lock.contains(password), "{lock}");
+
+    // A mirror is somebody else, even if it asks for a login.
+    let mirror = Registry::start(Door::Password("ops", password));
+    let url = mirror.server.url("/");
+    let options = ["--update", "--mirror", url.as_str()];
+    let (status, said) = locked(&bench, &options, Some(&bench.path("docker")));
+    let asked = mirror.server.requests();
+    assert!(status == Some(1) && asked.len() > 1, "{said}");
+    assert!(asked.iter().all(|r| !r.headers.contains_key("authorization")), "{asked:?}");
 }
 
 #[test]
@@ -368,6 +387,7 @@ fn a_key_in_the_url_of_the_base_image_is_nobody_elses() {
     asked(keys[1]);
     said(bake(here, &["--json", "--out", "node1.img", "--locked"]), 0);
     said(bake(here, &["lock", "--check", "-v"]), 0);
+    said(bake(here, &["lock", "--check", "--base", "base.img.zst"]), 0);
     said(bake(here, &["lock", "--update", "-v"]), 0);
     said(bench.run(&["profile", "show", "./edge.yaml"]), 0);
     assert_eq!(fs::read_to_string(bench.path("edge.lock.yaml")).unwrap(), lock);

@@ -278,8 +278,10 @@ fn a_mirror_replaces_scheme_and_host() {
     let url = Url::parse("https://downloads.invalid/images/a.img.xz").unwrap();
     assert_eq!(fetched(&bench, &request(url, &content)), content);
     assert_eq!(server.requests()[0].path, "/cache/images/a.img.xz");
-    for text in ["ftp://a/", "mirror", "https://a/?q", "http://a/#f"] {
-        assert_eq!(Options::parse_mirror(text).unwrap_err().exit(), Exit::Usage, "{text}");
+    for text in ["ftp://u:secret@a/", "mirror-secret", "https://u:secret@a/?q", "http://a/#f"] {
+        let error = Options::parse_mirror(text).unwrap_err();
+        assert_eq!(error.exit(), Exit::Usage, "{text}");
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }
 

@@ -39,7 +39,8 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
-    let mut imported = imager::import(&args.list, &read(args, session)?)?;
+    let what = if is_url(&args.list) { "the list of images" } else { &args.list };
+    let mut imported = imager::import(what, &read(args, session)?)?;
     let only = args.only.as_deref().unwrap_or_default().to_lowercase();
     imported.entries.retain(|e| {
         let name = e.notes.as_deref().unwrap_or_default();
@@ -76,12 +77,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     session.ui.line(format!("{}: {images} images{left}", path.display()))
 }
 
+fn is_url(list: &str) -> bool {
+    list.starts_with("https://") || list.starts_with("http://")
+}
+
 fn read(args: &Args, session: &Session) -> Result<String> {
-    if !args.list.starts_with("https://") && !args.list.starts_with("http://") {
+    if !is_url(&args.list) {
         return crate::io::whole::read_text(args.list.as_ref()).at("reading", &args.list);
     }
-    let url = Url::parse(&args.list)
-        .map_err(|e| Error::Usage(format!("`{}` is no URL: {e}", args.list)))?;
+    // It may hold a password, so it is not shown.
+    let url = Url::parse(&args.list).map_err(|e| Error::Usage(format!("that is no URL: {e}")))?;
     session.fetcher()?.text("the list of images", &url, LIMIT)
 }
 

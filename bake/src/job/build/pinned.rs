@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
 
 use super::materials::{deb, local, named_files, verified};
 use super::{Sources, file_name, firstboot};
@@ -37,9 +36,9 @@ pub(super) fn gather(
         locked.as_long(&pinned.path, pinned.size, material.payload.0.len())?;
         host_files.insert(path.to_owned(), material);
     }
-    let material = |part: &Part, given: Option<&Path>, found: Verified<File>, what: String| {
-        let url = part.source.clone().filter(|_| given.is_none());
-        verified(found, what, url)
+    // What is given as a file is still from where the lock says.
+    let material = |part: &Part, found: Verified<File>, what: String| {
+        verified(found, what, part.source.clone())
     };
     let fetched = |part, given| fetch::locked_part(fetcher, locked, part, given);
     let (mut program, mut airgap) = (None, None);
@@ -50,7 +49,7 @@ pub(super) fn gather(
         }
         let what = format!("K3s {} for {arch}", wanted.version);
         let given = sources.k3s.as_deref();
-        program = Some(material(part, given, fetched(part, given)?, what)?);
+        program = Some(material(part, fetched(part, given)?, what)?);
         let given = sources.airgap_images.as_deref();
         if wanted.airgap || given.is_some() {
             let part = locked.part("k3s-airgap-images", Some(&wanted.version))?;
@@ -61,7 +60,7 @@ pub(super) fn gather(
                 let reason = format!("{what} must be called {file_name}, and the lock differs");
                 return Err(locked.differs(reason));
             }
-            airgap = Some(Bundle { file_name, material: material(part, given, found, what)? });
+            airgap = Some(Bundle { file_name, material: material(part, found, what)? });
         }
     }
     let metallb = match wants_metallb(plan) {
@@ -72,7 +71,7 @@ pub(super) fn gather(
             let part = locked.part("metallb", given.is_none().then_some(&*release))?;
             let version = part.version.as_deref().unwrap_or_default();
             let what = format!("MetalLB {version}'s manifest");
-            Some(material(part, given, fetched(part, given)?, what)?)
+            Some(material(part, fetched(part, given)?, what)?)
         }
     };
     let packages = packages(plan, sources, locked, root, arch, fetcher)?;
@@ -152,5 +151,6 @@ fn packages(
             needed.join(", ")
         )));
     }
-    staged.into_iter().map(deb).collect()
+    let sources = selection.iter().map(|(_, package)| package.source.clone());
+    staged.into_iter().zip(sources).map(|(staged, url)| deb(Staged { url, ..staged })).collect()
 }

@@ -76,6 +76,10 @@ pub fn make(
 }
 
 fn base(workshop: &Workshop, source: &ImageSource, fetcher: &Fetcher<'_>) -> Result<Base> {
+    if let (Some(locked), ImageSource::File(_)) = (workshop.locked(), source) {
+        // It is what the lock says, by digest; where it lies now is nobody else's concern.
+        return Ok(locked.lock().base.clone());
+    }
     let found = workshop.base();
     // A raw file of the user's is not read whole for a bake.
     let own = || match source {
