@@ -1,9 +1,12 @@
-//! Sizes as people write and read them. Binary units only: cards and file systems count in 1024s.
+//! Sizes as people write and read them, and the last time there is. Binary units only: cards and file systems count in 1024s.
 
 /// One mebibyte, 2^20 bytes.
 pub const MIB: u64 = 1 << 20;
 /// One gibibyte, 2^30 bytes.
 pub const GIB: u64 = 1 << 30;
+
+/// The last second that a FAT file system can date, the end of 2107, since 1970-01-01 UTC.
+pub const LAST_SECOND: i64 = 4_354_819_199;
 
 /// Parses `512`, `64KiB`, `1.5GiB`, `8G`; the result is in bytes. `G` and `GiB` mean the same.
 ///

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use crate::error::{Error, IoContext, Result};
+use crate::units::LAST_SECOND;
 
 /// `SOURCE_DATE_EPOCH` where it is set (reproducible-builds.org), else the newest modification
 /// time of `inputs`, else 0. In seconds since 1970-01-01 UTC.
@@ -21,14 +22,19 @@ pub fn now<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Result<i64> {
 /// `SOURCE_DATE_EPOCH`, where it is set.
 ///
 /// # Errors
-/// [`Error::Usage`] where it is no number.
+/// [`Error::Usage`] where it is no number, or not in the years 1970 to 2107.
 pub fn fixed() -> Result<Option<i64>> {
     let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     value
         .to_str()
         .and_then(|text| text.parse().ok())
+        .filter(|time| (0..=LAST_SECOND).contains(time))
         .map(Some)
-        .ok_or_else(|| Error::Usage(format!("SOURCE_DATE_EPOCH={} is no number", value.display())))
+        .ok_or_else(|| {
+            let value = value.display();
+            let want = "write seconds since 1970, of a time before 2108";
+            Error::Usage(format!("SOURCE_DATE_EPOCH={value} is no time of a bake: {want}"))
+        })
 }
 
 /// The wall clock, in seconds since 1970-01-01 UTC: only to judge whether what others signed is

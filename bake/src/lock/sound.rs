@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Lock;
+use crate::units::LAST_SECOND;
 
 /// Parts there can be.
 const PARTS: [&str; 4] = ["firstboot", BUNDLE, "k3s", "metallb"];
@@ -12,7 +13,14 @@ const BUNDLE: &str = "k3s-airgap-images";
 impl Lock {
     /// What is wrong with it that its types cannot say.
     pub(super) fn fault(&self) -> Option<String> {
-        self.base_fault().or_else(|| self.part_fault()).or_else(|| self.package_fault())
+        let time = self.time_fault().or_else(|| self.base_fault());
+        time.or_else(|| self.part_fault()).or_else(|| self.package_fault())
+    }
+
+    fn time_fault(&self) -> Option<String> {
+        let time = self.time;
+        let possible = (0..=LAST_SECOND).contains(&time);
+        (!possible).then(|| format!("its `time` {time} is not in the years 1970 to 2107"))
     }
 
     fn base_fault(&self) -> Option<String> {

@@ -95,6 +95,12 @@ fn faults_say_where() {
     let error = Locked::read(&dir.path().join("l")).unwrap_err();
     assert_eq!(error.exit(), crate::error::Exit::Verification);
     assert!(error.to_string().contains("bake 0.0.9"), "{error}");
+    for time in [-1, 4_354_819_200, i64::MAX] {
+        Lock { time, ..lock() }.write(&dir.path().join("l")).unwrap();
+        let error = Locked::read(&dir.path().join("l")).unwrap_err();
+        assert_eq!(error.exit(), crate::error::Exit::Verification);
+        assert!(error.to_string().contains(&format!("`time` {time} is not")), "{error}");
+    }
 }
 
 /// What the fuzzer begins with has to follow the format.
