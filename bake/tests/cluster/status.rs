@@ -303,7 +303,9 @@ fn a_boot_is_followed_until_all_is_well() {
     let out = std::thread::scope(|scope| {
         scope.spawn(|| {
             // Everybody has been asked, so the first picture is of this moment.
-            while cluster.asked.load(Ordering::SeqCst) < NAMES.len() {
+            let all = || cluster.asked.load(Ordering::SeqCst) >= NAMES.len();
+            let begun = Instant::now();
+            while !all() && begun.elapsed() < Duration::from_secs(100) {
                 std::thread::sleep(Duration::from_millis(10));
             }
             cluster.change("node2", |served| *served = done("node2"));

@@ -217,7 +217,7 @@ mod tests {
         command.timeout = Duration::from_millis(50);
         let begun = Instant::now();
         assert!(matches!(run(&command, Path::new("/")), Err(CommandError::Timeout { .. })));
-        assert!(begun.elapsed() < Duration::from_secs(40));
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
