@@ -58,8 +58,9 @@ fn later_server(plan: &NodePlan, others: &str) -> String {
     let database = plan.cluster.datastore.as_ref().and_then(|datastore| datastore.node.as_ref());
     let database = database.map_or(String::new(), |node| {
         format!(
-            ". The database on {node} lets in only the servers it was baked with: bake {node} \
-             anew, or add the new one to its pg_hba.conf, firewall and max_connections"
+            ". The database on {node} lets in only the servers it was baked with: add the new one \
+             to its pg_hba.conf, firewall and max_connections (docs/database.md; another card for \
+             {node} would be an empty database)"
         )
     });
     format!(
