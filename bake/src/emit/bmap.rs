@@ -18,10 +18,14 @@ const BLANK: &str = "00000000000000000000000000000000000000000000000000000000000
 
 /// Writes the block map of an image of `len` bytes.
 pub(super) fn write(output: &Output, len: u64, ranges: &[MappedRange]) -> Result<()> {
+    output.file().write_all(text(len, ranges).as_bytes()).at("writing", output.path())
+}
+
+/// The block map of an image of `len` bytes.
+pub(super) fn text(len: u64, ranges: &[MappedRange]) -> String {
     let text = render(len, ranges, BLANK);
     let checksum = hex::encode(Sha256::digest(&text));
-    let text = text.replacen(BLANK, &checksum, 1);
-    output.file().write_all(text.as_bytes()).at("writing", output.path())
+    text.replacen(BLANK, &checksum, 1)
 }
 
 fn render(len: u64, ranges: &[MappedRange], checksum: &str) -> String {

@@ -17,6 +17,7 @@ mod raw;
 mod stream;
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
@@ -106,6 +107,34 @@ impl Spec {
     }
 }
 
+/// A file that lies beside an output and tells about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// What its name has after the output's.
+    pub suffix: &'static str,
+    /// What it holds; `None` where there is none, so that one of an earlier output is not true.
+    pub text: Option<Vec<u8>>,
+}
+
+impl Beside {
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self, output: &Path) -> PathBuf {
+        beside(output, self.suffix)
+    }
+}
+
+/// The name of an output with something after it: `node1.img.spdx.json` and the like.
+#[must_use]
+pub fn beside(output: &Path, suffix: &str) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// What is to lie beside an output with these SHA-256, of the file and of the image in it.
+pub type Tell<'t> = dyn Fn(Option<&str>, Option<&str>) -> Vec<Beside> + 't;
+
 /// How the bytes of an output came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -164,6 +193,22 @@ pub fn emit(
     sink: &dyn Sink,
     cancel: &Cancel,
 ) -> Result<Emitted> {
+    emit_with(image, used, spec, &|_, _| Vec::new(), sink, cancel)
+}
+
+/// As [`emit`], with what is to lie beside the output. Where that is the base of before, which
+/// nobody can make again from what it has become, the files beside it are there before it is.
+///
+/// # Errors
+/// As [`emit`]; where one of the files beside it cannot be written.
+pub fn emit_with(
+    image: &Image,
+    used: &InUse,
+    spec: &Spec,
+    tell: &Tell<'_>,
+    sink: &dyn Sink,
+    cancel: &Cancel,
+) -> Result<Emitted> {
     preflight(spec)?;
     let title = format!("Writing {}", spec.path.display());
     let total = Some(used.bytes());
@@ -171,7 +216,7 @@ pub fn emit(
     let output = create(&spec.path, spec)?;
     let job = stream::Job { image, used, sink, cancel };
     let written = match spec.format {
-        Format::Raw => raw::write(&job, spec, &output),
+        Format::Raw => raw::write(&job, spec, tell, &output),
         format => compress::write(&job, spec, format, &output),
     };
     let written = written.map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
@@ -187,10 +232,16 @@ pub fn emit(
     };
     if !in_place {
         cancel.check()?;
-        output.publish(spec.sync).map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
-    }
-    if let Some(bmap) = bmap {
-        bmap.publish(spec.sync)?;
+        let files = tell(written.sha256.as_deref(), written.image_sha256.as_deref());
+        let put = || {
+            files.iter().try_for_each(|file| put_beside(file, spec))?;
+            bmap.map_or(Ok(()), |bmap| bmap.publish(spec.sync))
+        };
+        let published = match spec.in_place {
+            true => put().and_then(|()| output.publish(spec.sync)),
+            false => output.publish(spec.sync).and_then(|()| put()),
+        };
+        published.map_err(|e| explain_full_disk(e, spec, used.bytes()))?;
     }
     let detail = match &written.sha256 {
         Some(sha256) => format!("{}, sha256 {sha256}", human(bytes)),
@@ -237,6 +288,25 @@ pub fn scratch(
     let detail = "each node's image shares its blocks".into();
     sink.emit(Event::Finished { step: STEP, detail });
     Ok(Some(file))
+}
+
+/// Writes a file beside an output; one that is no longer true goes with the image it told about.
+fn put_beside(file: &Beside, spec: &Spec) -> Result<()> {
+    let path = file.path(&spec.path);
+    let Some(text) = &file.text else {
+        if !spec.force {
+            return Ok(());
+        }
+        return match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("removing", &path, e))
+            }
+            _ => Ok(()),
+        };
+    };
+    let output = create(&path, spec)?;
+    output.file().write_all(text).at("writing", &path)?;
+    output.publish(spec.sync)
 }
 
 fn create(path: &Path, spec: &Spec) -> Result<Output> {

@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 
 use super::digest::{Digests, walk_hashing};
 use super::stream::{Chunk, Job, QUEUE};
-use super::{Method, Output, Spec, Written, in_place, kernel};
+use super::{Method, Output, Spec, Tell, Written, in_place, kernel};
 use crate::error::{Error, IoContext, Result};
 use crate::store::{BlockStore, Image, Origin};
 use crate::sys::file::{punch_hole, reflink, write_all_at};
@@ -14,12 +14,17 @@ use crate::sys::file::{punch_hole, reflink, write_all_at};
 const STEP: usize = 4096;
 static ZEROS: [u8; STEP] = [0; STEP];
 
-pub(super) fn write(job: &Job<'_>, spec: &Spec, output: &Output) -> Result<Written> {
+pub(super) fn write(
+    job: &Job<'_>,
+    spec: &Spec,
+    tell: &Tell<'_>,
+    output: &Output,
+) -> Result<Written> {
     let file = output.file();
     let shared = spec.reflink && share(job.image, file, spec)?;
     if !shared
         && spec.in_place
-        && let Some(written) = in_place::write(job, spec)?
+        && let Some(written) = in_place::write(job, spec, tell)?
     {
         return Ok(written);
     }

@@ -208,7 +208,8 @@ impl<'a> Fetcher<'a> {
         self.options.offline
     }
 
-    pub(super) fn warn(&self, message: String) {
+    /// Tells the user something.
+    pub fn warn(&self, message: String) {
         self.sink.emit(Event::Warning { message });
     }
 

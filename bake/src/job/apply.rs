@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::delta::Delta;
-use crate::emit::{self, Emitted, Spec};
+use crate::emit::{self, Emitted, Spec, in_place};
 use crate::error::Result;
 use crate::event::{Event, Sink, Unit};
 use crate::fetch::Fetcher;
@@ -14,8 +14,9 @@ use crate::sys::interrupt::Cancel;
 /// Writes the node's image, once delta and golden image are what they must be.
 ///
 /// # Errors
-/// [`crate::error::Error::Verification`] where either is not, and what writing fails with; no
-/// output appears then.
+/// [`crate::error::Error::Verification`] where either is not, [`crate::error::Error::Refused`] for a
+/// golden image that a run which was ended was changing, and what writing fails with; no output
+/// appears then.
 pub fn apply(
     golden: &Path,
     delta: &Delta,
@@ -26,6 +27,7 @@ pub fn apply(
 ) -> Result<Emitted> {
     const STEP: &str = "check";
     emit::preflight(out)?;
+    in_place::settled(golden)?;
     let base = fetcher.local_base(golden, None)?;
     let source: Arc<dyn ReadAt> = Arc::new(FileSource::of_file(base.file, &base.path)?);
     let title = format!("Checking {}", golden.display());

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::arch::Arch;
 use crate::catalogue::{self, Catalogue, k3s_pin};
+use crate::emit::in_place;
 use crate::error::{Error, Result};
 use crate::event::Sink;
 use crate::fetch::{Base, BaseRequest, Fetcher, FileRequest, Verified, k3s, shown, shown_text};
@@ -18,11 +19,14 @@ use crate::profile::{ImageSource, K3sPlan};
 ///
 /// # Errors
 /// [`Error::NotFound`] for an unknown id, [`Error::Refused`] for one without a digest to believe
-/// in, [`Error::Usage`] for a malformed URL or digest, and those of [`Fetcher::base`].
+/// in and for a file that a run which was ended was changing, [`Error::Usage`] for a malformed URL or digest, and those of [`Fetcher::base`].
 pub fn base(fetcher: &Fetcher<'_>, catalogue: &Catalogue, source: &ImageSource) -> Result<Base> {
     match source {
         ImageSource::Id(id) => fetcher.base(&catalogue.find(id)?.request(None)?),
-        ImageSource::File(path) => fetcher.local_base(path, None),
+        ImageSource::File(path) => {
+            in_place::settled(path)?;
+            fetcher.local_base(path, None)
+        }
         ImageSource::Url { url, sha256 } => fetcher.base(&from_url(url, Some(parse(sha256)?))?),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{self, Partition, Table};
-use crate::emit::{self, Emitted, InUse, Spec};
+use crate::emit::{self, Emitted, InUse, Spec, Tell, in_place};
 use crate::error::{Context, Error, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
@@ -42,8 +42,15 @@ pub struct Volume {
 /// Opens the image at `path`, decompressed through the cache where it is compressed.
 ///
 /// # Errors
-/// As [`open_raw`], and what unpacking it fails with.
+/// As [`open_raw`], and what unpacking it fails with; [`Error::Refused`] for one that is not there
+/// because a run was ended while it changed it.
 pub fn open(path: &Path, fetcher: &Fetcher<'_>) -> Result<Opened> {
+    if let Some((reason, todo)) = in_place::unsettled(path) {
+        if !path.exists() {
+            in_place::settled(path)?;
+        }
+        fetcher.warn(format!("{}: {reason}; {todo}", path.display()));
+    }
     open_verified(path, None, fetcher)
 }
 
@@ -200,7 +207,22 @@ impl Opened {
         sink: &dyn Sink,
         cancel: &Cancel,
     ) -> Result<Emitted> {
-        emit::emit(&lock(&self.image), used, spec, sink, cancel)
+        self.emit_with(used, spec, &|_, _| Vec::new(), sink, cancel)
+    }
+
+    /// As [`Opened::emit`], with what is to lie beside it.
+    ///
+    /// # Errors
+    /// As [`Opened::emit`].
+    pub fn emit_with(
+        &self,
+        used: &InUse,
+        spec: &Spec,
+        tell: &Tell<'_>,
+        sink: &dyn Sink,
+        cancel: &Cancel,
+    ) -> Result<Emitted> {
+        emit::emit_with(&lock(&self.image), used, spec, tell, sink, cancel)
     }
 }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::build::{self, Sources, Workshop, documents};
 use super::release;
-use crate::emit::Spec;
+use crate::emit::{Spec, in_place};
 use crate::error::{Error, IoContext, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
@@ -48,7 +48,8 @@ pub struct Rebuilt {
 /// too.
 ///
 /// # Errors
-/// What baking fails with; [`Error::Corrupt`] for an attestation about nothing,
+/// What baking fails with; [`Error::Corrupt`] for an attestation about nothing, [`Error::Refused`]
+/// where a run was ended that changed what lies there,
 /// [`Error::NotFound`] where the profile has no node of its role.
 pub fn rebuild(
     request: Request,
@@ -58,6 +59,7 @@ pub fn rebuild(
 ) -> Result<Rebuilt> {
     let Request { attestation, was, plans, sources, folder } = request;
     let name = subject(&attestation, &was)?;
+    in_place::settled(&attestation.with_file_name(&name))?;
     let workplace = tempfile::tempdir_in(&folder).at("creating a folder in", &folder)?;
     let path = workplace.path().join(&name);
     match was.asked().node {

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use super::support::bench::{MIB, ROOT};
 use super::{bench, digest, release, run, text};
 
 const SERVER: &str = "dist/bake-edge-server-arm64.img";
@@ -55,44 +56,121 @@ fn shares_blocks(bench: &super::Bench) -> bool {
     Command::new("cp").args(["--reflink=always", &from, &to]).status().unwrap().success()
 }
 
+/// Killed by the system at the first byte that it writes beyond a limit (setrlimit(2), `RLIMIT_FSIZE`):
+/// only into the image does it write that far.
 #[test]
 fn a_killed_run_is_put_right_by_the_next() {
+    use std::os::unix::process::ExitStatusExt;
+    const SIGXFSZ: i32 = 25;
     let bench = bench();
     release(&bench, "dist", &[]);
     bench.baked("alpha", &["--out", "baked.img"]);
     run("zstd", &["-dqk", &text(&bench.path("dist/bake-edge-server-arm64.img.zst"))]);
-    fs::rename(bench.path(SERVER), bench.path("released")).unwrap();
-    let mut hidden = 0;
-    for _ in 0..40 {
-        run(
-            "cp",
-            &["--sparse=always", &text(&bench.path("released")), &text(&bench.path("a.img"))],
-        );
-        let run = ["personalise", "a.img", "--profile", "./edge.yaml", "--node", "alpha", "--fast"];
-        let arguments = [&["--cache-dir", "cache"][..], &run].concat();
-        let mut child = bench.program().args(&arguments).stderr(Stdio::null()).spawn().unwrap();
-        let aside = bench.path(".a.img.bake-aside");
-        while !aside.exists() && child.try_wait().unwrap().is_none() {}
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let left = aside.exists();
-        assert_ne!(left, bench.path("a.img").exists(), "one name, and one only");
-        if left {
-            let out = bench.run(&arguments[2..]);
-            let said = String::from_utf8_lossy(&out.stderr);
-            assert!(out.status.success() && said.contains("is the release image again"), "{said}");
-            hidden += 1;
-        } else if digest(&bench, "a.img") != digest(&bench, "baked.img") {
-            bench.done(&arguments[2..]);
+    let [image, aside] = [bench.path("a.img"), bench.path(".a.img.bake-aside")];
+    let hidden = !shares_blocks(&bench);
+    let again = ["personalise", "a.img", "--profile", "./edge.yaml", "--node", "alpha"];
+    for limit in [ROOT, ROOT + 4097, ROOT + MIB] {
+        run("cp", &["--sparse=always", &text(&bench.path(SERVER)), &text(&image)]);
+        let killed = Command::new("prlimit")
+            .args([&format!("--fsize={limit}"), "--", env!("CARGO_BIN_EXE_bake")])
+            .args(["--cache-dir", "cache"])
+            .args(again)
+            .env("SOURCE_DATE_EPOCH", "1750000000")
+            .current_dir(bench.dir.path())
+            .output()
+            .unwrap();
+        assert_eq!(killed.status.signal(), Some(SIGXFSZ), "{killed:?}");
+        assert_eq!((aside.exists(), image.exists()), (hidden, !hidden), "one name, and one only");
+        let said = |arguments: &[&str], status: i32| {
+            let out = bench.run(arguments);
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert_eq!(out.status.code(), Some(status), "{arguments:?}: {said}");
+            said
+        };
+        if hidden {
+            for verb in [&["inspect", "a.img"][..], &["verify", "a.img"]] {
+                assert!(said(verb, 4).contains(".a.img.bake-aside for now"), "{verb:?}");
+            }
         }
+        let told = said(&again, 0);
+        assert_eq!(told.contains("is the release image again"), hidden, "{told}");
         assert_eq!(digest(&bench, "a.img"), digest(&bench, "baked.img"));
+        for end in [".spdx.json", ".cdx.json"] {
+            let [ours, baked] = ["a.img", "baked.img"].map(|image| format!("{image}{end}"));
+            assert_eq!(digest(&bench, &ours), digest(&bench, &baked));
+        }
         let names = bench.listing();
         assert!(!names.iter().any(|name| name.starts_with('.')), "{names:?}");
-        if hidden == 5 {
-            break;
-        }
     }
-    assert!(hidden > 0 || shares_blocks(&bench), "no run was killed while the image was hidden");
+}
+
+/// As a run leaves it that was killed at its last step: the node is whole, and its journal there.
+#[test]
+fn what_was_finished_but_for_the_journal_is_finished_by_the_next() {
+    let bench = bench();
+    release(&bench, "dist", &[]);
+    run("zstd", &["-dqk", &text(&bench.path("dist/bake-edge-server-arm64.img.zst"))]);
+    // Told about the release image, or by somebody else.
+    let beside = |end: &str| bench.path(&format!("{SERVER}{end}"));
+    for end in [".spdx.json", ".cdx.json", ".intoto.json", ".bmap"] {
+        fs::write(beside(end), "old").unwrap();
+    }
+    personalise(&bench, SERVER, &["--node", "alpha"]);
+    bench.baked("alpha", &["--out", "baked.img"]);
+    let complete = || {
+        assert_eq!(digest(&bench, SERVER), digest(&bench, "baked.img"));
+        for end in [".spdx.json", ".cdx.json"] {
+            assert_eq!(
+                fs::read(beside(end)).unwrap(),
+                fs::read(bench.path(&format!("baked.img{end}"))).unwrap()
+            );
+        }
+        let attested = fs::read_to_string(bench.path("baked.img.intoto.json")).unwrap();
+        let attested = attested.replace("baked.img", "bake-edge-server-arm64.img");
+        assert_eq!(fs::read_to_string(beside(".intoto.json")).unwrap(), attested);
+        assert!(!beside(".bmap").exists(), "it was another image's");
+    };
+    complete();
+
+    let journal = bench.path("dist/.bake-edge-server-arm64.img.bake-undo");
+    fs::write(&journal, "of a run that was ended").unwrap();
+    let said = |arguments: &[&str], status: i32| {
+        let out = bench.run(arguments);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(status), "{arguments:?}: {said}");
+        said
+    };
+    let seen = said(&["inspect", SERVER], 0);
+    assert!(seen.contains(".bake-undo") && seen.contains("run the same once more"), "{seen}");
+    let rebuild = ["rebuild", "--attestation", &format!("{SERVER}.intoto.json"), "--profile"];
+    for verb in [
+        &["flash", SERVER, "--yes", "--device", "/dev/null"][..],
+        &[&rebuild[..], &["./edge.yaml", "--k3s", "k3s", "--firstboot", "firstboot"]].concat(),
+        &["--profile", "./edge.yaml", "--node", "alpha", "--base", SERVER, "--out", "b.img"],
+    ] {
+        let seen = said(verb, 4);
+        assert!(verb[0] == "flash" || seen.contains(".bake-undo"), "{verb:?}: {seen}");
+    }
+    // Another node, and an image whose digest was to be another.
+    let again = ["personalise", SERVER, "--profile", "./edge.yaml", "--node", "alpha"];
+    for (more, words) in
+        [(&["--node", "beta"][..], "it is alpha already"), (&["--replace"], "it is alpha already")]
+    {
+        fs::write(&journal, "of a run that was ended").unwrap();
+        let arguments = if more[0] == "--node" { again[..4].to_vec() } else { again.to_vec() };
+        let seen = said(&[&arguments, more].concat(), 2);
+        assert!(seen.contains(words), "{more:?}: {seen}");
+        assert!(!journal.exists());
+    }
+    fs::write(&journal, "of a run that was ended").unwrap();
+    let sha256 = digest(&bench, "base.img");
+    let seen = said(&[&again[..], &["--sha256", &sha256]].concat(), 3);
+    assert!(seen.contains(&sha256), "{seen}");
+
+    fs::write(&journal, "of a run that was ended").unwrap();
+    let seen = said(&again, 0);
+    assert!(seen.contains("was alpha already") && !journal.exists(), "{seen}");
+    complete();
 }
 
 #[test]

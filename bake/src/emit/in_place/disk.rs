@@ -11,7 +11,7 @@ use crate::sys;
 /// The calls of [`super::steps`] that change something, or wait until it is on the disk.
 pub(super) trait Disk {
     /// Puts a file there, which is on the disk whole before it has its name.
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()>;
+    fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()>;
     /// Renames a file to a name that is free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
@@ -26,8 +26,9 @@ pub(super) trait Disk {
 pub(super) struct Real;
 
 impl Disk for Real {
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let output = Output::create(path, true)?;
+        sys::file::set_mode(output.file(), mode).at("changing the mode of", path)?;
         output.file().write_all(bytes).at("writing", path)?;
         output.publish(true)
     }

@@ -1,10 +1,12 @@
 //! An image that becomes another where it lies, for file systems that share no blocks: what changes
 //! is little, and copying the rest is most of the work (ADR 150).
 //!
-//! What stood in the ranges that change is kept in a journal beside the image until all is done, and
-//! meanwhile the image has a hidden name: under its own there is all of one image, all of the other,
-//! or nothing. What an ended run left is put right by [`recover`].
+//! What stood in the ranges that change, and in the files beside the image that tell about it, is kept
+//! in a journal until all is done, and meanwhile the image has a hidden name: under its own there is all
+//! of one image, with the files that are its, all of the other, or nothing. What an ended run left is
+//! put right by [`recover`].
 
+mod beside;
 mod changes;
 mod disk;
 mod journal;
@@ -15,8 +17,8 @@ use std::path::{Path, PathBuf};
 use super::digest::{Digests, walk_hashing};
 use super::output::folder;
 use super::stream::Job;
-use super::{Method, Spec, Written};
-use crate::error::Result;
+use super::{Beside, Method, Spec, Tell, Written, bmap};
+use crate::error::{Error, Result};
 use crate::store::BlockStore;
 use crate::sys;
 use disk::Real;
@@ -45,6 +47,23 @@ impl Names {
     fn folder(&self) -> &Path {
         folder(&self.image)
     }
+
+    /// A file that lies beside the image.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        super::beside(&self.image, suffix)
+    }
+}
+
+/// What [`recover`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// No run was ended.
+    Nothing,
+    /// One was ended while it changed the image, which is the old one again.
+    Undone,
+    /// One was ended before it changed the image, or after: it is the old one or the new one, whole,
+    /// with the files that are its.
+    Whole,
 }
 
 /// Turns the base into the image where it lies, if it is the file under the output's name, this
@@ -52,7 +71,7 @@ impl Names {
 ///
 /// # Errors
 /// The system's, and [`crate::error::Error::Interrupted`]: the image is then what it was.
-pub(super) fn write(job: &Job<'_>, spec: &Spec) -> Result<Option<Written>> {
+pub(super) fn write(job: &Job<'_>, spec: &Spec, tell: &Tell<'_>) -> Result<Option<Written>> {
     let base = job.image.base();
     let Some(file) = base.as_file() else { return Ok(None) };
     let whole = base.len() == job.image.len();
@@ -68,23 +87,67 @@ pub(super) fn write(job: &Job<'_>, spec: &Spec) -> Result<Option<Written>> {
         true => walk_hashing(job, spec, |_| Ok(()))?,
         false => Digests::default(),
     };
+    let sha256 = digests.image;
+    let mut files = tell(sha256.as_deref(), sha256.as_deref());
+    let map = digests.bmap.map(|ranges| bmap::text(job.image.len(), &ranges).into_bytes());
+    files.push(Beside { suffix: ".bmap", text: map });
     let names = Names::of(&spec.path);
-    let done = steps::change(&Real, &names, file, &changes, job.cancel)?;
+    let Some(files) = beside::look(&names, files)? else { return Ok(None) };
+    let new = steps::New { changes: &changes, files: &files };
+    let done = steps::change(&Real, &names, file, &new, job.cancel)?;
     Ok(done.then(|| Written {
         method: Method::InPlace,
-        sha256: digests.image.clone(),
-        image_sha256: digests.image,
-        bmap: digests.bmap,
+        sha256: sha256.clone(),
+        image_sha256: sha256,
+        bmap: None,
     }))
 }
 
-/// Puts right what a run left that was ended while it changed the image at `path`: `true` where
-/// that is the old image again.
+/// Refuses an image that a run was changing when it was ended, or is changing now.
+///
+/// # Errors
+/// [`Error::Refused`], with what to do.
+pub fn settled(path: &Path) -> Result<()> {
+    match unsettled(path) {
+        None => Ok(()),
+        Some((reason, todo)) => {
+            let action = format!("use {}", path.display());
+            Err(Error::Refused { action, reason }.hint(todo))
+        }
+    }
+}
+
+/// What is the matter with an image that a run was changing when it was ended, or is changing now;
+/// and what to do.
+#[must_use]
+pub fn unsettled(path: &Path) -> Option<(String, String)> {
+    let names = Names::of(path);
+    let (aside, journal) = (names.aside.display(), names.journal.display());
+    let ended = "`bake personalise` is changing it, or was ended";
+    let again = "if it was ended, run the same once more";
+    match (exists(path), exists(&names.aside), exists(&names.journal)) {
+        (true, _, true) => Some((
+            format!("{ended} when all but its journal {journal} was done, or nothing yet"),
+            format!("{again}, or remove that"),
+        )),
+        (false, true, _) => Some((
+            format!("{ended} while it did: it is {aside} for now"),
+            format!("{again}, which puts it right"),
+        )),
+        _ => None,
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+/// Puts right what a run left that was ended while it changed the image at `path`.
 ///
 /// # Errors
 /// [`crate::error::Error::Refused`] where a run is at it just now, or another file took the name;
 /// [`crate::error::Error::Corrupt`] for a journal that is not the image's; the system's.
-pub fn recover(path: &Path) -> Result<bool> {
+pub fn recover(path: &Path) -> Result<Left> {
     steps::recover(&Real, &Names::of(path))
 }
 

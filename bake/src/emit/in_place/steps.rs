@@ -5,23 +5,34 @@
 //! 2. the image has its hidden name, also on the disk, and nobody else has it open,
 //! 3. only its owner may read it, for it will hold secrets,
 //! 4. the changes are written, and on the disk,
-//! 5. the image has its name again, also on the disk,
-//! 6. the journal goes away.
+//! 5. the files beside it are those of what it is now,
+//! 6. the image has its name again, also on the disk,
+//! 7. the journal goes away.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use super::Names;
+use super::beside::{self, Neighbour};
 use super::changes::Change;
 use super::disk::Disk;
 use super::journal::Journal;
+use super::{Left, Names, exists};
 use crate::error::{Error, IoContext, Result};
 use crate::sys;
 use crate::sys::interrupt::Cancel;
 
 /// A node's image is its owner's alone.
 const PRIVATE: u32 = 0o600;
+
+/// What is to be.
+#[derive(Clone, Copy)]
+pub(super) struct New<'n> {
+    /// Of the image.
+    pub changes: &'n [Change],
+    /// Beside it.
+    pub files: &'n [Neighbour],
+}
 
 /// Changes the image, which is `base` and locked by it. `false`, and all as it was, where somebody
 /// else has it open, or it cannot be opened to be written.
@@ -32,13 +43,13 @@ pub(super) fn change(
     disk: &dyn Disk,
     names: &Names,
     base: &File,
-    changes: &[Change],
+    new: &New<'_>,
     cancel: &Cancel,
 ) -> Result<bool> {
     let found = base.metadata().at("looking at", &names.image)?;
     let mode = sys::file::mode(base).at("looking at", &names.image)?;
-    let journal = Journal::of(found.len(), mode, changes);
-    disk.publish(&names.journal, &journal.to_bytes())?;
+    let journal = Journal::of(found.len(), mode, new);
+    disk.publish(&names.journal, &journal.to_bytes(), PRIVATE)?;
     let file = match set_aside(disk, names, base) {
         Ok(Some(file)) => file,
         other => {
@@ -46,7 +57,8 @@ pub(super) fn change(
             return other.map(|_| false);
         }
     };
-    let changed = write(disk, names, &file, changes, cancel)
+    let changed = write(disk, names, &file, new.changes, cancel)
+        .and_then(|()| beside::put(disk, names, new.files))
         .and_then(|()| disk.rename(&names.aside, &names.image).map_err(|e| naming(e, names)));
     if let Err(error) = changed {
         let undone = put_right(disk, names, &file, &journal);
@@ -109,20 +121,21 @@ fn put_right(disk: &dyn Disk, names: &Names, file: &File, journal: &Journal) -> 
     disk.sync(file).at("writing", &names.aside)?;
     disk.set_mode(file, journal.mode).at("changing the mode of", &names.aside)?;
     disk.sync(file).at("writing", &names.aside)?;
+    beside::put_back(disk, names, &journal.files)?;
     disk.rename(&names.aside, &names.image).map_err(|e| naming(e, names))?;
     disk.sync_folder(names.folder()).at("writing", names.folder())?;
     disk.remove(&names.journal).at("removing", &names.journal)
 }
 
-/// Puts right what an ended run left: `true` where the image is what it was before that.
+/// Puts right what an ended run left.
 ///
 /// # Errors
 /// As [`super::recover`].
-pub(super) fn recover(disk: &dyn Disk, names: &Names) -> Result<bool> {
+pub(super) fn recover(disk: &dyn Disk, names: &Names) -> Result<Left> {
     if !exists(&names.journal) {
         return match exists(&names.aside) && !exists(&names.image) {
             true => Err(lost(names, "its journal is not there")),
-            false => Ok(false),
+            false => Ok(Left::Nothing),
         };
     }
     let busy = || Error::Refused {
@@ -135,17 +148,18 @@ pub(super) fn recover(disk: &dyn Disk, names: &Names) -> Result<bool> {
             return Err(busy());
         }
         if !sys::file::is_named(&names.aside, &file) {
-            return Ok(false);
+            return Ok(Left::Nothing);
         }
-        return put_back(disk, names, &file).map(|()| true);
+        return put_back(disk, names, &file).map(|()| Left::Undone);
     }
     if let Some(file) = open(&names.image, false)? {
         if file.try_lock().is_err() || !sys::file::is_named(&names.image, &file) {
             return Err(busy());
         }
         disk.remove(&names.journal).at("removing", &names.journal)?;
+        return Ok(Left::Whole);
     }
-    Ok(false)
+    Ok(Left::Nothing)
 }
 
 fn put_back(disk: &dyn Disk, names: &Names, file: &File) -> Result<()> {
@@ -204,8 +218,4 @@ fn open(path: &Path, write: bool) -> Result<Option<File>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => opened.map(Some).at("opening", path),
     }
-}
-
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
 }

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::workshop::Planned;
-use crate::emit::{self, Emitted, Output, Spec};
+pub use crate::emit::beside;
+use crate::emit::{self, Beside, Emitted, Output, Spec};
 use crate::error::{IoContext, Result};
 use crate::fs::root::Root;
 use crate::provenance::attestation::{self, Resource};
@@ -17,14 +18,6 @@ const LIMIT: u64 = 64 << 20;
 
 /// What lies beside an output: where it is in the image, and the end of its name.
 const SBOMS: [(&str, &str); 2] = [(sbom::SPDX, ".spdx.json"), (sbom::CYCLONEDX, ".cdx.json")];
-
-/// `node1.img.spdx.json` and the like.
-#[must_use]
-pub fn beside(out: &Path, suffix: &str) -> PathBuf {
-    let mut name = out.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 /// The documents of an output whose digest was taken.
 pub fn all_beside(out: &Path) -> impl Iterator<Item = PathBuf> {
@@ -52,15 +45,47 @@ pub fn preflight(out: &Spec) -> Result<()> {
 /// What reading the image and writing fail with.
 pub fn write(root: &Root, record: &Record, emitted: &Emitted, out: &Spec) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
-    if !record.has_sbom() {
-        return Ok(written);
-    }
-    for (inside, suffix) in SBOMS {
-        let text = root.read(inside.as_bytes(), LIMIT)?.unwrap_or_default();
-        written.push(place(beside(&out.path, suffix), &text, out)?);
+    for Beside { suffix, text } in inside(root, record)? {
+        if let Some(text) = text {
+            written.push(place(beside(&out.path, suffix), &text, out)?);
+        }
     }
     written.extend(attest(record, emitted, out)?);
     Ok(written)
+}
+
+/// The bills in `root`, to lie beside it; none for an image that was baked without SBOMs.
+///
+/// # Errors
+/// What reading the image fails with.
+pub fn inside(root: &Root, record: &Record) -> Result<Vec<Beside>> {
+    let bill = |(inside, suffix): (&str, &'static str)| -> Result<Beside> {
+        let text = match record.has_sbom() {
+            true => Some(root.read(inside.as_bytes(), LIMIT)?.unwrap_or_default()),
+            false => None,
+        };
+        Ok(Beside { suffix, text })
+    };
+    SBOMS.into_iter().map(bill).collect()
+}
+
+/// What `record` tells about an output at `path` with these SHA-256, of the file and of the image in
+/// it; nothing where they were not taken, or for what was baked without SBOMs.
+#[must_use]
+pub fn attestation(
+    record: &Record,
+    path: &Path,
+    sha256: Option<&str>,
+    image_sha256: Option<&str>,
+) -> Beside {
+    let text = sha256.filter(|_| record.has_sbom()).map(|sha256| {
+        let mut subject = vec![Resource::new(name(path), sha256)];
+        if let Some(image) = image_sha256.filter(|image| *image != sha256) {
+            subject.push(Resource::new(name(&path.with_extension("")), image));
+        }
+        Attestation::new(record, subject).to_json().into_bytes()
+    });
+    Beside { suffix: attestation::SUFFIX, text }
 }
 
 /// Writes what `record` tells about `emitted`, where its digest was taken; nothing for what was
@@ -69,14 +94,9 @@ pub fn write(root: &Root, record: &Record, emitted: &Emitted, out: &Spec) -> Res
 /// # Errors
 /// What writing fails with.
 pub fn attest(record: &Record, emitted: &Emitted, out: &Spec) -> Result<Option<PathBuf>> {
-    let Some(sha256) = emitted.sha256.as_ref().filter(|_| record.has_sbom()) else {
-        return Ok(None);
-    };
-    let mut subject = vec![Resource::new(name(&out.path), sha256)];
-    if let Some(image) = emitted.image_sha256.as_ref().filter(|image| *image != sha256) {
-        subject.push(Resource::new(name(&out.path.with_extension("")), image));
-    }
-    attest_to(record, subject, out).map(Some)
+    let (sha256, image) = (emitted.sha256.as_deref(), emitted.image_sha256.as_deref());
+    let Beside { suffix, text } = attestation(record, &out.path, sha256, image);
+    text.map(|text| place(beside(&out.path, suffix), &text, out)).transpose()
 }
 
 /// Writes what `record` tells about `subject`, beside `out`.

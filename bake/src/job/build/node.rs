@@ -67,6 +67,15 @@ impl NodeImage {
         })
     }
 
+    /// An image that is the node already, with its record.
+    ///
+    /// # Errors
+    /// What reading the image fails with.
+    pub(super) fn again(opened: Opened, record: Record) -> Result<Self> {
+        let (warnings, root_grown_to) = (Vec::new(), None);
+        Ok(Self { used: opened.in_use()?, opened, record, warnings, root_grown_to, again: false })
+    }
+
     /// The image, to be read.
     #[must_use]
     pub fn image(&self) -> &SharedImage {
@@ -96,8 +105,13 @@ impl NodeImage {
     /// # Errors
     /// What writing fails with; no output appears then.
     pub fn emit(&self, spec: &Spec, sink: &dyn Sink, cancel: &Cancel) -> Result<Report> {
-        let emitted = self.opened.emit(&self.used, spec, sink, cancel)?;
-        documents::write(self.opened.root()?, &self.record, &emitted, spec)?;
+        let bills = documents::inside(self.opened.root()?, &self.record)?;
+        let tell = |sha256: Option<&str>, image: Option<&str>| {
+            let mut files = bills.clone();
+            files.push(documents::attestation(&self.record, &spec.path, sha256, image));
+            files
+        };
+        let emitted = self.opened.emit_with(&self.used, spec, &tell, sink, cancel)?;
         let (record, warnings) = (self.record.clone(), self.warnings.clone());
         Ok(Report::new(record, emitted, self.root_grown_to, warnings, self.again))
     }

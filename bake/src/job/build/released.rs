@@ -6,13 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use nodeconf::paths;
+use nodeconf::{NodeConfig, paths};
 
 use super::base::Base;
 use super::golden::{Check, Golden};
 use super::workshop::{Planned, Stock, Workshop};
 use super::{NodeImage, Sources, claim, documents, materials};
-use crate::emit::in_place;
+use crate::emit::in_place::{self, Left};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
@@ -56,12 +56,21 @@ pub fn personalise(
     cancel: &Cancel,
 ) -> Result<NodeImage> {
     let Release { image, sha256, mut plan, sources, replace } = release;
-    if in_place::recover(&image)? {
-        let message = format!(
-            "a run was ended while it changed {}, which is the release image again",
-            image.display()
-        );
+    let shown = image.display();
+    let left = in_place::recover(&image)?;
+    if left == Left::Undone {
+        let message =
+            format!("a run was ended while it changed {shown}, which is the release image again");
         sink.emit(Event::Warning { message });
+    }
+    // What somebody wants to be sure of has the digest of the release.
+    if left == Left::Whole && sha256.is_none() && !replace {
+        let opened = open::open(&image, fetcher)?;
+        if let Some(record) = finished(&opened, &plan, &sources)? {
+            let message = format!("a run was ended when {shown} was {} already", plan.node.name);
+            sink.emit(Event::Warning { message });
+            return NodeImage::again(opened, record);
+        }
     }
     let plans = std::slice::from_ref(&plan);
     let workshop = Workshop::released(&image, sha256, plans, &sources, fetcher)?;
@@ -71,6 +80,19 @@ pub fn personalise(
         sink.emit(Event::Warning { message });
     }
     workshop.golden(&planned, sink, cancel)?.node(planned, Check::Own, sink, cancel)
+}
+
+/// The record of an image that is the node already, as it is planned.
+fn finished(opened: &Opened, plan: &NodePlan, sources: &Sources) -> Result<Option<Record>> {
+    let root = opened.root()?;
+    let json = root.read(paths::NODE_CONFIG.as_bytes(), 1 << 20)?.unwrap_or_default();
+    let is = NodeConfig::parse(&json)
+        .is_ok_and(|config| config.cluster == plan.cluster && config.node == plan.node);
+    let record = provenance::read(root)?.filter(|record| {
+        is && record.node.profile == plan.profile
+            && record.node.profile_sha256 == sources.profile_sha256
+    });
+    Ok(record)
 }
 
 /// Whether the node shares with its role what the image has.
@@ -99,6 +121,7 @@ impl Workshop {
     ///
     /// # Errors
     /// What opening fails with, [`Error::Verification`] where its digest is not `sha256`;
+    /// [`Error::Refused`] for one that a run which was ended was changing;
     /// [`Error::Usage`] for an image that is no release image of the nodes' profile and role;
     /// [`Error::Corrupt`] for one whose record tells less than it must.
     pub fn released(
@@ -111,6 +134,7 @@ impl Workshop {
         let Some(plan) = plans.first() else {
             return Err(Error::Usage("no node is to be made".into()));
         };
+        in_place::settled(path)?;
         let opened = open::open_verified(path, sha256, fetcher)?;
         let record = record_of(opened.root()?, path, plans)?;
         let sealed = provenance::read_sealed(opened.root()?)?;

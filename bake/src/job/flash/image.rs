@@ -10,6 +10,7 @@ use nodeconf::{NodeConfig, paths};
 use super::stamp::stamp;
 use super::{Content, Held, Ledger, Subject, Supply};
 use crate::delta::Delta;
+use crate::emit::in_place;
 use crate::error::{Error, Result};
 use crate::event::{Event, Sink};
 use crate::fetch::Fetcher;
@@ -61,7 +62,7 @@ impl FromImage {
     /// # Errors
     /// What opening fails with; [`Error::Verification`] where a digest differs, or the delta is
     /// another image's; [`Error::Refused`] where the secrets are another
-    /// cluster's, or another run makes cards of the node;
+    /// cluster's, another run makes cards of the node, or one that changed the image was ended;
     /// [`Error::Usage`] for a release image or a golden one alone, which no board can be.
     pub fn open(
         path: &Path,
@@ -71,6 +72,7 @@ impl FromImage {
     ) -> Result<Self> {
         let Origin { sha256, delta, secrets, keys } = *from;
         let keys = keys.cloned().unwrap_or_default();
+        in_place::settled(path)?;
         let base = fetcher.local_base(path, sha256)?;
         let source = Arc::new(FileSource::of_file(base.file, &base.path)?);
         let (path, opened) = match delta {

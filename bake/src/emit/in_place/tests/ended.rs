@@ -7,7 +7,14 @@ use super::*;
 /// After a further run that went well.
 fn assert_becomes_new(names: &Names) {
     assert!(run(&Real, names, &Cancel::new()).expect("change"));
-    assert_eq!((which(&names.image), listing(names)), (Some("new"), vec!["node1.img".into()]));
+    assert_eq!(whole(names), "new");
+}
+
+/// Under its own name it has what tells about it.
+fn assert_told(names: &Names) {
+    if let Some(image) = which(&names.image) {
+        assert_eq!(told(names, &[&*names.journal]), Some(image));
+    }
 }
 
 #[test]
@@ -17,21 +24,22 @@ fn what_fails_or_is_cancelled_leaves_the_old_image() {
         for at in 1..=calls {
             let ((_dir, names), cancel) = (folder(), Cancel::new());
             let outcome = run(&Until::new(at, how, &cancel), &names, &cancel);
-            // The last three give the image its name, wait for that, and take the journal away.
-            let late = at > calls - if how == How::Cancels { 3 } else { 2 };
+            // The last three give the image its name, wait for that, and take the journal away; what
+            // is beside it comes before.
+            let late = at > calls - if how == How::Cancels { 6 } else { 2 };
             assert_eq!(outcome.is_ok(), how == How::Cancels && late, "{how:?} {at}: {outcome:?}");
             let expected = if late { "new" } else { "old" };
             assert_eq!(which(&names.image), Some(expected), "{how:?} {at}");
+            let journal = names.journal.exists().then_some(&*names.journal);
+            assert_eq!(journal.is_some(), how == How::Fails && late, "{how:?} {at}");
+            assert_eq!(told(&names, journal.as_slice()), Some(expected), "{how:?} {at}");
             if !late {
-                assert_eq!(listing(&names), ["node1.img"], "{how:?} {at}");
                 let mode = fs::metadata(&names.image).expect("image").permissions().mode();
                 assert_eq!(mode & 0o777, 0o644, "{how:?} {at}");
             }
-            assert!(!steps::recover(&Real, &names).expect("recovery"), "{how:?} {at}");
-            assert_eq!(
-                (which(&names.image), listing(&names)),
-                (Some(expected), vec!["node1.img".into()])
-            );
+            let left = steps::recover(&Real, &names).expect("recovery");
+            let whole_then = if journal.is_some() { Left::Whole } else { Left::Nothing };
+            assert_eq!((left, whole(&names)), (whole_then, expected), "{how:?} {at}");
         }
     }
 }
@@ -42,17 +50,17 @@ fn what_ends_is_put_right_also_where_that_ends_too() {
     let mut absent = 0;
     for at in 1..=calls {
         // 100: the recovery does not end.
-        for again in [1, 2, 3, 4, 5, 6, 7, 8, 9, 100] {
+        for again in (1..=13).chain([100]) {
             let (_dir, names) = folder();
             run(&Until::new(at, How::Ends, &cancel), &names, &cancel).expect_err("it ended");
             absent += usize::from(which(&names.image).is_none());
+            assert_told(&names);
             let recovery = steps::recover(&Until::new(again, How::Ends, &cancel), &names);
-            which(&names.image);
+            assert_told(&names);
             let recovery = recovery.or_else(|_| steps::recover(&Real, &names));
             recovery.unwrap_or_else(|e| panic!("{at}, {again}: {e}"));
-            let image = which(&names.image).expect("an image");
+            let image = whole(&names);
             assert_eq!(image == "new", at > calls - 2, "{at}, {again}");
-            assert_eq!(listing(&names), ["node1.img"]);
             let mode = fs::metadata(&names.image).expect("image").permissions().mode() & 0o777;
             assert_eq!(mode, if image == "new" { 0o600 } else { 0o644 });
             if image == "old" {
@@ -89,11 +97,13 @@ fn a_process_that_is_killed_at_any_call_loses_nothing() {
             .output()
             .expect("child");
         assert_eq!(child.status.signal(), (at <= calls).then_some(9), "{at}: {child:?}");
-        which(&names.image);
-        right += usize::from(recover(&names.image).expect("recovery"));
-        let image = which(&names.image).expect("an image");
-        assert_eq!(image == "new", at > calls - 2, "{at}");
-        assert_eq!(listing(&names), ["node1.img"]);
+        assert_told(&names);
+        let unsettled = settled(&names.image).is_err();
+        let left = recover(&names.image).expect("recovery");
+        assert_eq!(unsettled, left != Left::Nothing, "{at}");
+        settled(&names.image).expect("nothing left to do");
+        right += usize::from(left == Left::Undone);
+        assert_eq!(whole(&names) == "new", at > calls - 2, "{at}");
     }
     assert!(right >= calls - 5, "{right} of {calls} were put right");
 }
@@ -104,7 +114,7 @@ fn what_cannot_be_put_right_is_told_and_left() {
     let left = || {
         let (dir, names) = folder();
         run(&Until::new(6, How::Ends, &cancel), &names, &cancel).expect_err("it ended");
-        assert_eq!(listing(&names), [".node1.img.bake-aside", ".node1.img.bake-undo"]);
+        assert_eq!(listing(&names)[..2], [".node1.img.bake-aside", ".node1.img.bake-undo"]);
         (dir, names)
     };
     let refused = |names: &Names, words: &str| {
@@ -141,16 +151,16 @@ fn what_cannot_be_put_right_is_told_and_left() {
     alive.try_lock().expect("lock");
     refused(&names, "another run is changing it");
     drop(alive);
-    assert!(recover(&names.image).expect("recovery"));
-    assert!(!recover(&names.image).expect("nothing to do"));
+    assert_eq!(recover(&names.image).expect("recovery"), Left::Undone);
+    assert_eq!(recover(&names.image).expect("nothing to do"), Left::Nothing);
 }
 
 #[test]
 fn an_image_that_somebody_opens_meanwhile_is_left_alone() {
     struct Opens<'a>(Until<'a>, RefCell<Option<File>>);
     impl Disk for Opens<'_> {
-        fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-            self.0.publish(path, bytes)
+        fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+            self.0.publish(path, bytes, mode)
         }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             self.1.borrow_mut().get_or_insert(File::open(from)?);
@@ -175,5 +185,5 @@ fn an_image_that_somebody_opens_meanwhile_is_left_alone() {
     let ((_dir, names), cancel) = (folder(), Cancel::new());
     let disk = Opens(Until::new(usize::MAX, How::Fails, &cancel), RefCell::new(None));
     assert!(!run(&disk, &names, &cancel).expect("left alone"));
-    assert_eq!((which(&names.image), listing(&names)), (Some("old"), vec!["node1.img".into()]));
+    assert_eq!(whole(&names), "old");
 }

@@ -10,8 +10,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use super::beside::{Content, Neighbour, Old};
 use super::changes::Change;
 use super::disk::{Disk, Real};
+use super::steps::New;
 use super::*;
 use crate::error::{Error, IoContext};
 use crate::sys::interrupt::Cancel;
@@ -37,12 +39,74 @@ fn changes() -> Vec<Change> {
     vec![change(0, vec![1; 1000]), change(3000, vec![0; 3]), change(LEN - 700, vec![2; 700])]
 }
 
-/// A folder with the old image, readable by all as released ones are.
+/// What lies beside the image: a file that changes, one that comes, and one that goes.
+fn neighbours() -> Vec<Neighbour> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let file = |suffix: &str, old: Option<&str>, new: Option<&str>| {
+        let content = old.map(|old| (0o644, text(old)));
+        Neighbour { old: Old { suffix: suffix.into(), content }, new: new.map(text) }
+    };
+    vec![
+        file(".json", Some("about the old"), Some("about the new")),
+        file(".new", None, Some("new")),
+        file(".old", Some("old"), None),
+    ]
+}
+
+/// A folder with the old image, readable by all as released ones are, and what lies beside it.
 fn folder() -> (tempfile::TempDir, Names) {
     let dir = tempfile::tempdir().expect("dir");
     let names = Names::of(&dir.path().join("node1.img"));
-    lay(&names.image, &OLD, 0o644);
+    lay_old(&names);
     (dir, names)
+}
+
+fn lay_old(names: &Names) {
+    lay_beside(names);
+    lay(&names.image, &OLD, 0o644);
+}
+
+/// What lies beside the old image, in an empty folder.
+fn lay_beside(names: &Names) {
+    for entry in fs::read_dir(names.folder()).expect("folder") {
+        fs::remove_file(entry.expect("entry").path()).expect("remove");
+    }
+    for Neighbour { old, .. } in neighbours() {
+        if let Some((mode, text)) = old.content {
+            lay(&names.beside(&old.suffix), &text, mode);
+        }
+    }
+}
+
+/// Which image the files beside it tell about, each with its mode, and no other file than they, the
+/// image and `more`; `None` where some are those of the one and some those of the other.
+fn told(names: &Names, more: &[&Path]) -> Option<&'static str> {
+    let found = |suffix: &str| {
+        let path = names.beside(suffix);
+        let mode = || fs::metadata(&path).expect("file").permissions().mode() & 0o777;
+        fs::read(&path).ok().map(|text| (mode(), text))
+    };
+    let all = |wanted: fn(&Neighbour) -> Content| {
+        neighbours().iter().all(|file| found(&file.old.suffix) == wanted(file))
+    };
+    let mut others = listing(names);
+    others.retain(|name| {
+        let path = names.folder().join(name);
+        let beside = |file: &Neighbour| names.beside(&file.old.suffix) == path;
+        path != names.image && !more.contains(&&*path) && !neighbours().iter().any(beside)
+    });
+    assert_eq!(others, Vec::<String>::new());
+    if all(|file| file.old.content.clone()) {
+        return Some("old");
+    }
+    all(|file| file.new.clone().map(|text| (0o600, text))).then_some("new")
+}
+
+/// Which whole image stands there, with all that is beside it and nothing else.
+fn whole(names: &Names) -> &'static str {
+    let image = which(&names.image).expect("an image");
+    assert_eq!(told(names, &[]), Some(image), "{:?}", listing(names));
+    image
 }
 
 fn lay(path: &Path, bytes: &[u8], mode: u32) {
@@ -53,7 +117,8 @@ fn lay(path: &Path, bytes: &[u8], mode: u32) {
 fn run(disk: &dyn Disk, names: &Names, cancel: &Cancel) -> Result<bool> {
     let base = File::open(&names.image).expect("image");
     base.try_lock().expect("lock");
-    steps::change(disk, names, &base, &changes(), cancel)
+    let new = New { changes: &changes(), files: &neighbours() };
+    steps::change(disk, names, &base, &new, cancel)
 }
 
 /// Which whole image stands at `path`, if any; its mode must be the one that goes with it.
@@ -82,8 +147,9 @@ fn listing(names: &Names) -> Vec<String> {
 struct Unwaited;
 
 impl Disk for Unwaited {
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        fs::write(path, bytes).at("writing", path)
+    fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        lay(path, bytes, mode);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -161,9 +227,9 @@ impl<'a> Until<'a> {
 }
 
 impl Disk for Until<'_> {
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         self.call(|| Ok(())).at("writing", path)?;
-        Unwaited.publish(path, bytes)
+        Unwaited.publish(path, bytes, mode)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -202,6 +268,6 @@ fn calls() -> usize {
     let ((_dir, names), cancel) = (folder(), Cancel::new());
     let disk = Until::new(usize::MAX, How::Fails, &cancel);
     assert!(run(&disk, &names, &cancel).expect("change"));
-    assert_eq!((which(&names.image), listing(&names)), (Some("new"), vec!["node1.img".into()]));
+    assert_eq!(whole(&names), "new");
     disk.calls.get()
 }

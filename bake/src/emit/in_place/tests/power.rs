@@ -4,7 +4,7 @@ use super::*;
 
 #[derive(Clone, PartialEq)]
 enum Step {
-    Publish(PathBuf, Vec<u8>),
+    Publish(PathBuf, Vec<u8>, u32),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     SyncFolder,
@@ -32,9 +32,9 @@ impl Recorder {
 }
 
 impl Disk for Recorder {
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        self.note(Step::Publish(path.to_owned(), bytes.to_vec()));
-        Unwaited.publish(path, bytes)
+    fn publish(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        self.note(Step::Publish(path.to_owned(), bytes.to_vec(), mode));
+        Unwaited.publish(path, bytes, mode)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -103,7 +103,7 @@ fn after_a_cut(steps: &[Step], image: &Path, names: usize, kept: impl Fn(usize) 
     lay(image, &bytes, mode);
     for (index, step) in steps.iter().enumerate() {
         match step {
-            Step::Publish(path, bytes) => fs::write(path, bytes).expect("journal"),
+            Step::Publish(path, bytes, mode) => lay(path, bytes, *mode),
             Step::Rename(from, to) if index < named => fs::rename(from, to).expect("rename"),
             Step::Remove(path) if index < named => fs::remove_file(path).expect("remove"),
             _ => {}
@@ -123,13 +123,16 @@ fn wrong(names: &Names) -> Result<(), String> {
         if path == &names.image && bytes != *old && bytes != *new {
             return Err("half an image under its name".into());
         }
+        if path == &names.image && told(names, &[&*names.journal]) != which(path) {
+            return Err(format!("what is beside it tells about another: {:?}", listing(names)));
+        }
     }
     steps::recover(&Unwaited, names).map_err(|e| e.to_string())?;
     match fs::read(&names.image) {
         Ok(image) if image == *old || image == *new => {}
         _ => return Err("no whole image came back".into()),
     }
-    match listing(names) == ["node1.img"] {
+    match told(names, &[]) == which(&names.image) {
         true => Ok(()),
         false => Err(format!("{:?}", listing(names))),
     }
@@ -141,9 +144,7 @@ fn cuts(names: &Names, steps: &[Step]) -> Result<usize, String> {
     for end in 0..=steps.len() {
         for names_kept in 0..3 {
             for kept in 0..1_usize << ways {
-                for entry in fs::read_dir(names.folder()).expect("folder") {
-                    fs::remove_file(entry.expect("entry").path()).expect("remove");
-                }
+                lay_beside(names);
                 let keeps = |index: usize| (kept >> (index % ways)) & 1 == 1;
                 after_a_cut(&steps[..end], &names.image, names_kept, keeps);
                 wrong(names).map_err(|e| format!("{e}: {end} {names_kept} {kept}"))?;
@@ -158,7 +159,7 @@ fn cuts(names: &Names, steps: &[Step]) -> Result<usize, String> {
 fn whatever_reached_the_disk_one_whole_image_comes_back() {
     let (_dir, names) = folder();
     for (cancelled, most) in [(false, 500), (true, 800)] {
-        lay(&names.image, &OLD, 0o644);
+        lay_old(&names);
         let steps = recorded(&names, cancelled);
         let cuts = cuts(&names, &steps).unwrap_or_else(|e| panic!("{cancelled}: {e}"));
         assert!(cuts > most, "only {cuts} cuts");
@@ -179,7 +180,7 @@ fn without_one_of_the_waits_it_would_not() {
     // Its name and its mode before what it holds; what it held before the mode it had. The others,
     // and the last of a run that is not undone, only shorten the time in which it is undone again.
     assert_eq!(needed, [true, true, false, true, false, false]);
-    lay(&names.image, &OLD, 0o644);
+    lay_old(&names);
     let mut steps = recorded(&names, false);
     let content = steps.iter().rposition(|step| *step == Step::Sync).expect("wait");
     steps.remove(content);
