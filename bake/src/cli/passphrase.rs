@@ -14,16 +14,23 @@ use crate::sys::interrupt::Cancel;
 use crate::ui::ask_hidden;
 
 /// Of encrypted secrets.
-const PASSPHRASE: Place = Place { option: "--passphrase-fd", variable: "BAKE_PASSPHRASE" };
-/// Of the key that signs a release.
-const SIGNING: Place = Place { option: "--sign-password-fd", variable: "BAKE_SIGN_PASSWORD" };
+const PASSPHRASE: Place =
+    Place { option: "--passphrase-fd", variable: "BAKE_PASSPHRASE", empty: false };
+/// Of minisign's key that signs a release.
+pub(super) const SIGNING: Place =
+    Place { option: "--sign-password-fd", variable: "BAKE_SIGN_PASSWORD", empty: false };
+/// Of cosign's; the variable is cosign's own, where an empty one is a password too.
+pub(super) const COSIGN: Place =
+    Place { option: "--sign-cosign-password-fd", variable: "COSIGN_PASSWORD", empty: true };
 /// Longest passphrase.
 const LIMIT: u64 = 4096;
 
 /// Where one is looked for, before a person is asked.
-struct Place {
+pub(super) struct Place {
     option: &'static str,
     variable: &'static str,
+    /// Whether a variable that is empty holds one.
+    empty: bool,
 }
 
 /// The keys for encrypted secrets. Nobody is asked before something encrypted is met.
@@ -54,14 +61,19 @@ pub(super) fn new(fd: Option<u32>, variable: bool, cancel: &Cancel) -> Result<Se
 }
 
 /// The password of the key `name`, which signs.
-pub(super) fn signing(fd: Option<u32>, name: &str, cancel: &Cancel) -> Result<Secret> {
-    let told = match SIGNING.given(fd)? {
+pub(super) fn signing(
+    place: &Place,
+    fd: Option<u32>,
+    name: &str,
+    cancel: &Cancel,
+) -> Result<Secret> {
+    let told = match place.given(fd)? {
         Some(text) => Some(text),
         None => ask_hidden(&format!("password of {name}"), cancel)?,
     };
     told.ok_or_else(|| {
         Error::Usage(format!("{name} has a password, and nobody can be asked for it"))
-            .hint(SIGNING.hint())
+            .hint(place.hint())
     })
 }
 
@@ -70,7 +82,8 @@ impl Place {
         if let Some(fd) = fd {
             return self.in_file(fd).map(Some);
         }
-        Ok(std::env::var(self.variable).ok().filter(|text| !text.is_empty()).map(Secret::new))
+        let told = std::env::var(self.variable).ok();
+        Ok(told.filter(|text| self.empty || !text.is_empty()).map(Secret::new))
     }
 
     /// The first line of an open file.

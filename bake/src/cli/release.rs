@@ -1,6 +1,6 @@
 //! `bake release`: images without secrets, and what a download page needs beside them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -35,9 +35,12 @@ pub struct Args {
     /// Open file to read the key's password from [default: BAKE_SIGN_PASSWORD holds it, else ask]
     #[arg(long, value_name = "FD", requires = "sign")]
     sign_password_fd: Option<u32>,
-    /// Sign the list of digests as cosign does, with this private key (P-256, PKCS#8, PEM)
+    /// Sign the list of digests as cosign does, with this private key: cosign's, or PKCS#8 (P-256, PEM)
     #[arg(long, value_name = "KEYFILE")]
     sign_cosign: Option<PathBuf>,
+    /// Open file to read that key's password from [default: COSIGN_PASSWORD holds it, else ask]
+    #[arg(long, value_name = "FD", requires = "sign_cosign")]
+    sign_cosign_password_fd: Option<u32>,
     /// Have this file of the folder in the list of digests too (repeatable)
     #[arg(long, value_name = "NAME")]
     also: Vec<String>,
@@ -52,10 +55,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<()> {
     if args.materials.secrets.is_some() {
         return Err(Error::Usage("`--secrets` means nothing here: a release holds none".into()));
     }
-    let cosign = args.sign_cosign.as_ref().map(|path| Signer::cosign(path)).transpose()?;
+    let password = |place: &passphrase::Place, fd, path: &Path| {
+        passphrase::signing(place, fd, &path.display().to_string(), &session.cancel)
+    };
+    let cosign = args.sign_cosign.as_ref().map(|path| {
+        let fd = args.sign_cosign_password_fd;
+        Signer::cosign(path, || password(&passphrase::COSIGN, fd, path))
+    });
+    let cosign = cosign.transpose()?;
     let minisign = args.sign.as_ref().map(|path| {
-        let (name, cancel) = (path.display().to_string(), &session.cancel);
-        Signer::minisign(path, || passphrase::signing(args.sign_password_fd, &name, cancel))
+        Signer::minisign(path, || password(&passphrase::SIGNING, args.sign_password_fd, path))
     });
     let request = Request {
         profiles: profiles(args)?,

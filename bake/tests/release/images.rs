@@ -88,8 +88,8 @@ fn the_list_has_what_else_is_in_the_folder_and_cosigns_signature() {
     fs::write(bench.path("own.key"), own).unwrap();
     for (option, value, words) in [
         ("--sign-cosign", "cosign.key", "none of P-256"),
-        ("--sign-cosign", "traditional.key", "not a PRIVATE KEY (PKCS#8)"),
-        ("--sign-cosign", "own.key", "cosign's own form"),
+        ("--sign-cosign", "traditional.key", "nor a PRIVATE KEY (PKCS#8)"),
+        ("--sign-cosign", "own.key", "not what cosign writes"),
         ("--sign-cosign", "k3s", "it is not PEM"),
         ("--also", "../edge.yaml", "the name of a file in dist"),
         ("--also", "SHA256SUMS", "the name of a file in dist"),

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cosign;
 mod documents;
 mod flash;
 mod images;

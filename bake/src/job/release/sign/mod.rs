@@ -1,6 +1,7 @@
 //! Signatures of the list of digests, each in a file of its own beside it.
 
 mod cosign;
+mod encrypted;
 mod minisign;
 
 use std::path::Path;
@@ -31,12 +32,13 @@ impl Signer {
         minisign::Key::open(path, password).map(Self::Minisign)
     }
 
-    /// With the private key at `path`, of P-256 in PKCS#8, PEM.
+    /// With the private key at `path`, of P-256: as cosign writes it, where `password` is asked for, or in
+    /// PKCS#8, PEM.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] for what is no such key.
-    pub fn cosign(path: &Path) -> Result<Self> {
-        cosign::Key::open(path).map(Self::Cosign)
+    /// As [`Signer::minisign`].
+    pub fn cosign(path: &Path, password: impl FnOnce() -> Result<Secret>) -> Result<Self> {
+        cosign::Key::open(path, password).map(Self::Cosign)
     }
 
     /// How the names of signatures end, of all kinds.
