@@ -84,6 +84,7 @@ fn faults_say_where() {
         ("- name: example.org/vip:1", "- name: c\n  as_named: true", "container image c needs"),
         ("profile: p", "profile: p\ncolour: red", "colour"),
         ("version: 2", "version: 1", "version 1 is not known"),
+        ("version: 2", "version: 3\ncolour: red", "version 3 is not known"),
     ] {
         let error = Lock::parse("p.lock.yaml", &text.replacen(from, to, 1)).unwrap_err();
         let crate::error::Error::Invalid { faults, .. } = &error else { panic!("{error}") };

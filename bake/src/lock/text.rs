@@ -2,9 +2,17 @@
 
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::{Lock, VERSION};
 use crate::error::{Context, Error, Fault, IoContext, Position, Result};
 use crate::io::whole;
+
+/// What every version of the file says.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    version: u32,
+}
 
 impl Lock {
     /// Reads a lock; `what` names it in messages.
@@ -21,7 +29,15 @@ impl Lock {
                 help: Some("`bake lock --update` writes it anew".into()),
             }],
         };
+        let unknown =
+            |version| fault(None, format!("version {version} is not known, only {VERSION}"));
         let lock: Self = serde_saphyr::from_str(text).map_err(|error| {
+            // Of another version anything else may differ too.
+            if let Ok(Versioned { version }) = serde_saphyr::from_str(text)
+                && version != VERSION
+            {
+                return unknown(version);
+            }
             let at = error.location().and_then(|at| {
                 let line = usize::try_from(at.line()).ok().filter(|line| *line > 0)?;
                 Some(Position { line, column: usize::try_from(at.column()).ok()? })
@@ -29,8 +45,7 @@ impl Lock {
             fault(at, error.without_snippet().to_string())
         })?;
         if lock.version != VERSION {
-            let message = format!("version {} is not known, only {VERSION}", lock.version);
-            return Err(fault(None, message));
+            return Err(unknown(lock.version));
         }
         if let Some(image) = lock.container_images.iter().find(|image| !image.is_clear()) {
             let name = &image.name;

@@ -184,6 +184,11 @@ fn a_wrong_image_or_profile_is_told_and_left_alone() {
     for (image, options, words) in [
         (SERVER, &["--node", "worker"][..], "another role"),
         (SERVER, &["--node", "alpha", "--set", "system.timezone=UTC"], "another profile"),
+        (
+            SERVER,
+            &["--node", "alpha", "--set", "k3s.airgap=true"],
+            "it lacks its image bundle (K3s)",
+        ),
         ("gamma.img", &["--node", "alpha"], "it is gamma already"),
         ("base.img", &["--node", "alpha"], "nothing was baked into it"),
     ] {

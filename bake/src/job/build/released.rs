@@ -106,12 +106,25 @@ fn fits(planned: &Planned, golden: &Golden, image: &Path) -> Result<()> {
         Some((first, [])) => format!("{first} differs"),
         Some((first, rest)) => format!("{first} and {} more differ", rest.len()),
     };
-    let message =
-        format!("{} was released from another profile than this: {which}", image.display());
-    Err(Error::Usage(message).hint(
+    Err(of_another_profile(image, &which))
+}
+
+fn of_another_profile(image: &Path, why: &str) -> Error {
+    let image = image.display();
+    Error::Usage(format!("{image} was released from another profile than this: {why}")).hint(
         "take the profile, and the values of --set, that the image was released from, or release \
          it anew",
-    ))
+    )
+}
+
+/// What a plan lacks here, the image lacks: nothing else may go into it.
+fn lacking(error: Error, image: &Path) -> Error {
+    match error {
+        Error::NotFound { what, name } => {
+            of_another_profile(image, &format!("it lacks {name} ({what})"))
+        }
+        other => other,
+    }
 }
 
 impl Workshop {
@@ -157,7 +170,8 @@ impl Workshop {
         let golden = Arc::new(golden);
         let workshop = Self::of_release(plan.node.role, golden.clone());
         for plan in plans {
-            fits(&workshop.plan(plan.clone())?, &golden, path)?;
+            let planned = workshop.plan(plan.clone()).map_err(|error| lacking(error, path))?;
+            fits(&planned, &golden, path)?;
         }
         Ok(workshop)
     }
