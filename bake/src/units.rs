@@ -1,4 +1,5 @@
-//! Sizes as people write and read them, and the last time there is. Binary units only: cards and file systems count in 1024s.
+//! Sizes as people write and read them, and the last time there is. Binary units only: cards and file
+//! systems count in 1024s.
 
 /// One mebibyte, 2^20 bytes.
 pub const MIB: u64 = 1 << 20;

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink, Unit};
+use crate::io::remove::remove;
 use crate::store::{BlockStore, Image};
 use crate::sys::{self, interrupt::Cancel};
 use crate::units::human;
@@ -297,12 +298,7 @@ fn put_beside(file: &Beside, spec: &Spec) -> Result<()> {
         if !spec.force {
             return Ok(());
         }
-        return match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("removing", &path, e))
-            }
-            _ => Ok(()),
-        };
+        return remove(&path);
     };
     let output = create(&path, spec)?;
     output.file().write_all(text).at("writing", &path)?;

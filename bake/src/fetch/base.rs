@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::cache::remove;
 use super::client::{Way, shown};
 use super::download::Wanted;
 use super::entry::{Kind, Record};
@@ -14,6 +13,7 @@ use super::{Fetcher, Listed, local, unpack};
 use crate::error::{Error, IoContext, Result};
 use crate::io::decompress::{self, Format};
 use crate::io::digest::Sha256;
+use crate::io::remove::remove;
 
 /// A published base image.
 #[derive(Debug, Clone)]

@@ -17,6 +17,7 @@ use super::verified::Verified;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
 use crate::io::digest::Sha256;
+use crate::io::remove::remove;
 use crate::sys::interrupt::Cancel;
 
 /// Tells backup programs to leave the folder out (bford.info/cachedir).
@@ -281,13 +282,6 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-pub(super) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("removing", path, e)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(unix)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::cache::remove;
 use crate::error::{Error, IoContext, Result};
 use crate::io::digest::{Hasher, Sha256};
+use crate::io::remove::remove;
 use crate::sys::interrupt::Cancel;
 
 /// What is remembered of the server's file, to continue only with the same one.

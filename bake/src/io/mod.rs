@@ -3,6 +3,7 @@
 pub mod decompress;
 pub mod digest;
 pub mod private;
+pub mod remove;
 pub mod sealed;
 pub mod sparse;
 pub mod whole;

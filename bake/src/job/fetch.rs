@@ -19,7 +19,8 @@ use crate::profile::{ImageSource, K3sPlan};
 ///
 /// # Errors
 /// [`Error::NotFound`] for an unknown id, [`Error::Refused`] for one without a digest to believe
-/// in and for a file that a run which was ended was changing, [`Error::Usage`] for a malformed URL or digest, and those of [`Fetcher::base`].
+/// in and for a file that a run which was ended was changing, [`Error::Usage`] for a malformed URL
+/// or digest, and those of [`Fetcher::base`].
 pub fn base(fetcher: &Fetcher<'_>, catalogue: &Catalogue, source: &ImageSource) -> Result<Base> {
     match source {
         ImageSource::Id(id) => fetcher.base(&catalogue.find(id)?.request(None)?),
@@ -122,8 +123,11 @@ pub fn from_url(url: &str, sha256: Option<Sha256>) -> Result<BaseRequest> {
     })
 }
 
-fn parse_url(url: &str) -> Result<Url> {
-    // It may hold a password, so it is not shown.
+/// A URL that somebody wrote. It may hold a password, so it is not shown.
+///
+/// # Errors
+/// [`Error::Usage`] for what is none.
+pub fn parse_url(url: &str) -> Result<Url> {
     Url::parse(url).map_err(|e| Error::Usage(format!("that is no URL: {e}")))
 }
 

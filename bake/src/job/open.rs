@@ -45,10 +45,9 @@ pub struct Volume {
 /// As [`open_raw`], and what unpacking it fails with; [`Error::Refused`] for one that is not there
 /// because a run was ended while it changed it.
 pub fn open(path: &Path, fetcher: &Fetcher<'_>) -> Result<Opened> {
-    if let Some((reason, todo)) = in_place::unsettled(path) {
-        if !path.exists() {
-            in_place::settled(path)?;
-        }
+    if !path.exists() {
+        in_place::settled(path)?;
+    } else if let Some((reason, todo)) = in_place::unsettled(path) {
         fetcher.warn(format!("{}: {reason}; {todo}", path.display()));
     }
     open_verified(path, None, fetcher)

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use url::Url;
 
 use crate::catalogue::{Catalogue, Entry, imager, parse, render};
 use crate::cli::Session;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
+use crate::job::fetch::parse_url;
 
 /// The published list has about 300 KiB.
 const LIMIT: u64 = 32 << 20;
@@ -85,9 +85,7 @@ fn read(args: &Args, session: &Session) -> Result<String> {
     if !is_url(&args.list) {
         return crate::io::whole::read_text(args.list.as_ref()).at("reading", &args.list);
     }
-    // It may hold a password, so it is not shown.
-    let url = Url::parse(&args.list).map_err(|e| Error::Usage(format!("that is no URL: {e}")))?;
-    session.fetcher()?.text("the list of images", &url, LIMIT)
+    session.fetcher()?.text("the list of images", &parse_url(&args.list)?, LIMIT)
 }
 
 /// What is written is read by every verb that looks at images.

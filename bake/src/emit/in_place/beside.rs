@@ -6,14 +6,12 @@ use std::path::Path;
 
 use super::super::Beside;
 use super::disk::Disk;
-use super::{Names, exists};
+use super::{Names, PRIVATE, exists};
 use crate::error::{IoContext, Result};
 use crate::sys;
 
 /// A larger one is none of ours.
 const LIMIT: u64 = 64 << 20;
-/// What tells about a node's image is its owner's alone.
-const PRIVATE: u32 = 0o600;
 
 /// Mode and content of a file, where it is there.
 pub(super) type Content = Option<(u32, Vec<u8>)>;

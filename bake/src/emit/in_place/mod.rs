@@ -23,6 +23,9 @@ use crate::store::BlockStore;
 use crate::sys;
 use disk::Real;
 
+/// A node's image, and what tells about it, is its owner's alone.
+const PRIVATE: u32 = 0o600;
+
 /// More than any node has for itself; what changes more is copied.
 const MOST: u64 = 64 << 20;
 

@@ -17,13 +17,10 @@ use super::beside::{self, Neighbour};
 use super::changes::Change;
 use super::disk::Disk;
 use super::journal::Journal;
-use super::{Left, Names, exists};
+use super::{Left, Names, PRIVATE, exists};
 use crate::error::{Error, IoContext, Result};
 use crate::sys;
 use crate::sys::interrupt::Cancel;
-
-/// A node's image is its owner's alone.
-const PRIVATE: u32 = 0o600;
 
 /// What is to be.
 #[derive(Clone, Copy)]

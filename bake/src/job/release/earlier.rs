@@ -1,7 +1,7 @@
 //! What an earlier release left in the folder: that alone is replaced unasked.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use super::sign::Signer;
 use super::{LISTS, sums};
 use crate::emit::{self, Spec};
 use crate::error::{Error, IoContext, Result};
+use crate::io::whole;
 use crate::job::build::documents;
 use crate::provenance::Attestation;
 use crate::provenance::attestation::SUFFIX;
@@ -54,7 +55,9 @@ impl<'f> Earlier<'f> {
     /// [`Error::Refused`] for one that no release left there.
     pub fn allows_lists(&self) -> Result<()> {
         let lists = LISTS.map(String::from).into_iter();
-        self.allow(&lists.chain(sums_and_signatures()).collect::<Vec<_>>())
+        let names = lists.chain(sums_and_signatures()).collect::<Vec<_>>();
+        self.regular(&names)?;
+        self.known(&names)
     }
 
     /// Checks that an image called `file` may be written, with what lies beside it. A release that
@@ -67,23 +70,21 @@ impl<'f> Earlier<'f> {
         let beside = documents::all_beside(&path).chain([documents::beside(&path, ".bmap")]);
         let mut names: Vec<String> = beside.map(|beside| documents::name(&beside)).collect();
         names.push(file.to_owned());
-        match self.attested(file) {
-            true => self.regular(&names),
-            false => self.allow(&names),
-        }
+        self.regular(&names)?;
+        if self.attested(file) { Ok(()) } else { self.known(&names) }
     }
 
     /// Whether an attestation beside `file` says that it is a release's.
     fn attested(&self, file: &str) -> bool {
         let path = self.folder.join(format!("{file}{SUFFIX}"));
-        let there = fs::read(&path).ok().and_then(|text| Attestation::parse(file, &text).ok());
+        let there = whole::read(&path).ok().and_then(|text| Attestation::parse(file, &text).ok());
         there.is_some_and(|there| {
             there.asked().node.is_none() && there.subject.first().is_some_and(|s| s.name == file)
         })
     }
 
-    fn allow(&self, names: &[String]) -> Result<()> {
-        self.regular(names)?;
+    /// Nothing that no release left there, unless it may go.
+    fn known(&self, names: &[String]) -> Result<()> {
         let strange = |name: &&String| {
             !self.force && !self.names.contains(*name) && self.folder.join(name).exists()
         };

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::Made;
 use super::os_list::Listed;
-use super::{Made, remove};
 use crate::emit::Spec;
 use crate::error::{Error, IoContext, Result};
 use crate::event::{Event, Sink};
 use crate::io::digest::Sha256;
+use crate::io::remove::remove;
 use crate::job::build::{Golden, documents};
 use crate::job::open::{Opened, lock};
 use crate::provenance::attestation::SUFFIX;

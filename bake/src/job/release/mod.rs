@@ -22,6 +22,7 @@ use crate::error::{Context, Error, IoContext, Result};
 use crate::event::Sink;
 use crate::fetch::Fetcher;
 use crate::io::digest::Sha256;
+use crate::io::remove::remove;
 use crate::job::build::{Planned, Sources, Workshop};
 use crate::profile::NodePlan;
 use crate::provenance::role;
@@ -240,11 +241,4 @@ fn place(path: &Path, text: &[u8]) -> Result<()> {
     output.publicise()?;
     output.file().write_all(text).at("writing", path)?;
     output.publish(true)
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", path, e)),
-        _ => Ok(()),
-    }
 }
